@@ -1,0 +1,1 @@
+"""The floor of the house: what every room may stand on and what knows no room."""

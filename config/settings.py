@@ -1,0 +1,272 @@
+"""From files and the environment to frozen settings.
+
+`default.toml` lists and explains every key; the dataclasses here give each its type. What neither names is an error
+that says where it stands and what was expected.
+"""
+
+import ipaddress
+import math
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+PREFIX = "LONGSHORE_"
+_SECRETS = {("root", "secret_access_key")}
+
+
+class SettingsInvalid(ValueError):
+    """A setting is unknown or cannot be used; the message names it and says what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    host: str
+    port: int
+    workers: int
+    data: str
+    public_url: str
+    trusted_proxies: tuple[str, ...]
+    log_format: str
+    access_log: bool
+    drain: float
+    idle_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    id: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Root:
+    access_key_id: str
+    secret_access_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    key_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    challenge: str
+    anonymous_pull: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    driver: str
+    reserve: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    allow_sparse: bool
+    create_on_push: bool
+    delete_referenced: bool
+    upload_expiry: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gc:
+    interval: float
+    grace: float
+    settle: float
+    orphan_interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set, checked."""
+
+    server: Server
+    account: Account
+    root: Root
+    secrets: Secrets
+    auth: Auth
+    storage: Storage
+    database: DatabaseSettings
+    registry: Registry
+    gc: Gc
+    tls: Tls
+
+    @property
+    def data(self) -> Path:
+        return Path(self.server.data).absolute()
+
+
+_SECTIONS: Mapping[str, Any] = get_type_hints(Settings)
+
+
+def load_settings(
+    file: Path | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[tuple[str, str], Any] | None = None,
+) -> Settings:
+    """Defaults, then `file`, then `environment`, then `overrides` ((section, key) -> value, from the command line).
+
+    Raises SettingsInvalid.
+    """
+    values = tomllib.loads(resources.files("config").joinpath("default.toml").read_text())
+    if file is not None:
+        _merge(values, _read(file), str(file))
+    _merge_environment(values, os.environ if environment is None else environment)
+    for (section, key), value in (overrides or {}).items():
+        values[section][key] = value
+    made = {
+        name: kind(
+            **{
+                entry.name: _typed(values[name][entry.name], get_type_hints(kind)[entry.name], f"{name}.{entry.name}")
+                for entry in fields(kind)
+            }
+        )
+        for name, kind in _SECTIONS.items()
+    }
+    settings = Settings(**made)
+    _check(settings)
+    return settings
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise SettingsInvalid(f"the settings file `{file}` cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(f"the settings file `{file}` is not TOML: {error}") from error
+
+
+def _merge(values: dict[str, Any], found: Mapping[str, Any], where: str) -> None:
+    for section, entries in found.items():
+        if section not in _SECTIONS:
+            raise SettingsInvalid(f"`{section}` in {where} is not a section: expected one of {', '.join(_SECTIONS)}")
+        if not isinstance(entries, Mapping):
+            raise SettingsInvalid(f"`{section}` in {where} has to be a section: [{section}]")
+        for key, value in entries.items():
+            _set(values, section, key, value, f"`{section}.{key}` in {where}")
+
+
+def _merge_environment(values: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for name, value in environment.items():
+        if not name.startswith(PREFIX) or "__" not in name:
+            continue
+        section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+        if section not in _SECTIONS:
+            raise SettingsInvalid(f"{name} names no section: expected one of {', '.join(_SECTIONS)}")
+        _set(values, section, key, value, name)
+
+
+def _set(values: dict[str, Any], section: str, key: str, value: Any, where: str) -> None:
+    known = [entry.name for entry in fields(_SECTIONS[section])]
+    if (
+        key.removesuffix("_file") in known
+        and (section, key.removesuffix("_file")) in _SECRETS
+        and key.endswith("_file")
+    ):
+        try:
+            value = Path(str(value)).read_text().strip()
+        except OSError as error:
+            raise SettingsInvalid(f"{where}: the file `{value}` cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise SettingsInvalid(f"{where}: the file `{value}` cannot be read: it is not UTF-8") from error
+        key = key.removesuffix("_file")
+    if key not in known:
+        raise SettingsInvalid(f"{where} is not a setting: [{section}] has {', '.join(known)}")
+    values[section][key] = value
+
+
+def _typed(value: Any, kind: Any, where: str) -> Any:
+    if get_origin(kind) is tuple:
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        if not isinstance(value, list) or not all(isinstance(part, get_args(kind)[0]) for part in value):
+            raise SettingsInvalid(f"{where} has to be a list of texts")
+        return tuple(value)
+    if kind is bool:
+        if isinstance(value, str) and value.lower() in {"true", "false", "1", "0", "yes", "no"}:
+            return value.lower() in {"true", "1", "yes"}
+        if not isinstance(value, bool):
+            raise SettingsInvalid(f"{where} has to be true or false, not `{value}`")
+        return value
+    if kind in {int, float}:
+        if isinstance(value, bool):
+            raise SettingsInvalid(f"{where} has to be a number, not `{value}`")
+        try:
+            number = kind(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SettingsInvalid(f"{where} has to be a number, not `{value}`") from error
+        if not math.isfinite(number):
+            raise SettingsInvalid(f"{where} has to be a number, not `{value}`")
+        if isinstance(value, float) and number != value:
+            raise SettingsInvalid(f"{where} has to be a number without a fraction, not `{value}`")
+        return number
+    if not isinstance(value, str):
+        raise SettingsInvalid(f"{where} has to be a text, in quotes")
+    return value
+
+
+_CHOICES = {
+    "server.log_format": ("auto", "text", "json"),
+    "auth.challenge": ("basic", "bearer"),
+    "storage.driver": ("filesystem",),
+}
+_POSITIVE = ("server.drain", "server.idle_timeout", "registry.upload_expiry", "gc.interval", "gc.orphan_interval")
+
+
+def _get(settings: Settings, path: str) -> Any:
+    section, key = path.split(".")
+    return getattr(getattr(settings, section), key)
+
+
+def _check(settings: Settings) -> None:
+    for path, choices in _CHOICES.items():
+        if _get(settings, path) not in choices:
+            raise SettingsInvalid(f"{path} has to be {' or '.join(choices)}, not `{_get(settings, path)}`")
+    for path in _POSITIVE:
+        if not _get(settings, path) > 0:
+            raise SettingsInvalid(f"{path} has to be more than 0 seconds")
+    for path in ("gc.grace", "gc.settle", "storage.reserve"):
+        if _get(settings, path) < 0:
+            raise SettingsInvalid(f"{path} cannot be less than 0")
+    if not 0 <= settings.server.port <= 65535:
+        raise SettingsInvalid(f"server.port has to be a port, 0 to 65535, not `{settings.server.port}`")
+    if not 1 <= settings.server.workers <= 256:
+        raise SettingsInvalid("server.workers has to be a number from 1 to 256")
+    if not (settings.account.id.isascii() and settings.account.id.isdigit() and len(settings.account.id) == 12):
+        raise SettingsInvalid(f"account.id has to be 12 digits, not `{settings.account.id}`")
+    if not settings.account.region:
+        raise SettingsInvalid("account.region is missing: a region such as us-east-1")
+    if bool(settings.root.access_key_id) != bool(settings.root.secret_access_key):
+        raise SettingsInvalid("root.access_key_id and root.secret_access_key go together: give both or none")
+    if bool(settings.tls.certificate) != bool(settings.tls.key):
+        raise SettingsInvalid("tls.certificate and tls.key go together: give both or none")
+    if settings.auth.anonymous_pull and settings.auth.challenge != "bearer":
+        raise SettingsInvalid('auth.anonymous_pull needs auth.challenge = "bearer"')
+    url = settings.server.public_url
+    if url and not url.startswith(("http://", "https://")):
+        raise SettingsInvalid(f"server.public_url has to begin with http:// or https://, not `{url}`")
+    if settings.database.url and not settings.database.url.startswith("sqlite:///"):
+        raise SettingsInvalid("database.url has to be sqlite:///path/to/file")
+    for network in settings.server.trusted_proxies:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise SettingsInvalid(f"server.trusted_proxies: `{network}` is not a network such as 10.0.0.0/8") from error
