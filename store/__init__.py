@@ -1,0 +1,1 @@
+"""Bytes and rows. Knows no image, no policy, no task."""

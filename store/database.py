@@ -1,0 +1,68 @@
+"""The law of databases: what SQLite and PostgreSQL promise alike.
+
+SQL is written in the tongue that both speak: `?` placeholders, `INSERT ... ON CONFLICT`, `RETURNING`, explicit column
+lists. A read is one statement. A write is a *unit*: a generator that yields statements and is sent their rows, with
+nothing between them but decisions, so that a driver may run it in a writer thread or over a socket, alone or grouped
+with others, and run it again after a conflict:
+
+    def rename(old: str, new: str) -> Unit[bool]:
+        rows = yield "UPDATE things SET name = ? WHERE name = ? RETURNING 1", (new, old)
+        return bool(rows)
+
+    await database.write(lambda: rename("a", "b"))
+
+A unit is atomic: it raises, and nothing of it happened. With `durable` (the default) `write` returns after its changes
+survive a power cut; without it they survive the end of the process, and a power cut may take them back, in order.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+Row: TypeAlias = tuple[Any, ...]
+Statement: TypeAlias = tuple[str, Sequence[Any]]
+Unit: TypeAlias = Generator[Statement, list[Row], T]
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot be reached or did not answer in time; the same call may work later."""
+
+
+class DatabaseFull(Exception):
+    """No room is left where the database writes; nothing of the unit happened."""
+
+
+class Database(Protocol):
+    """Rows. Every method may raise DatabaseUnavailable."""
+
+    vocabulary: Mapping[str, str]
+    """What migrations write in braces, such as `{clustered}` (rows lie in the order of the primary key), in its own SQL."""
+
+    async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """All rows of one SELECT. Sees everything that any process committed before the call."""
+        ...
+
+    async def fetch_one(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
+        """The first row of one SELECT, or None."""
+        ...
+
+    async def write(
+        self, unit: Callable[[], Unit[T]], *, durable: bool = True, first: Callable[[], None] | None = None
+    ) -> T:
+        """Run a unit atomically and return its value.
+
+        `first` is a blocking flush that the unit's rows rely on: it has run before the unit does, on a thread of the
+        driver's; equal ones of units that wait together run once. Raises whatever the unit or `first` raises, and
+        DatabaseFull.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what is queued, then let go."""
+        ...
+
+
+def placeholders(count: int) -> str:
+    """`?, ?, ?` for an IN list or a row of VALUES."""
+    return ", ".join("?" * count)

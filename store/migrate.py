@@ -1,0 +1,56 @@
+"""Numbered migrations, applied once, in order, under a lock.
+
+A migration is a file `NNNN_words.sql` in `store/migrations`; statements end with a semicolon at the end of a line. Each
+is safe to run beside the previous release: it adds, and what it would take away a later release takes away.
+"""
+
+import re
+from importlib import resources
+
+from store.database import Database, Unit
+
+_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql\Z")
+
+
+class MigrationMissing(Exception):
+    """The database was written by a newer release than this one."""
+
+
+def migrations() -> dict[int, tuple[str, list[str]]]:
+    """Number -> (name, statements), in order."""
+    found = {}
+    for entry in resources.files("store.migrations").iterdir():
+        match = _NAME.match(entry.name)
+        if match:
+            text = re.sub(r"^\s*--.*$", "", entry.read_text(), flags=re.MULTILINE)
+            statements = [part.strip() for part in re.split(r";\s*(?:\n|\Z)", text) if part.strip()]
+            found[int(match.group(1))] = (entry.name, statements)
+    return dict(sorted(found.items()))
+
+
+async def migrate(database: Database, *, now: float) -> list[str]:
+    """Bring the schema to this release and return the names of what was applied.
+
+    Raises MigrationMissing where the schema is newer than this release.
+    """
+    known = migrations()
+
+    def apply() -> Unit[list[str]]:
+        yield "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, applied_at DOUBLE PRECISION)", ()
+        rows = yield "SELECT number FROM migrations", ()
+        done = {number for (number,) in rows}
+        newer = done - known.keys()
+        if newer:
+            raise MigrationMissing(
+                f"the database has migration {max(newer)}, this release knows up to {max(known)}: install the newer release"
+            )
+        applied = []
+        for number, (name, statements) in known.items():
+            if number not in done:
+                for statement in statements:
+                    yield statement.format_map(database.vocabulary), ()
+                yield "INSERT INTO migrations (number, applied_at) VALUES (?, ?)", (number, now)
+                applied.append(name)
+        return applied
+
+    return await database.write(apply)

@@ -1,0 +1,368 @@
+"""SQLite behind the law of `store.database`.
+
+Reads run at once on the caller's thread: a point read from the page cache takes microseconds, and in WAL mode a reader
+never waits for a writer. Writes run under one mutex and one connection, whole groups of waiting units in one
+transaction, each under a savepoint. Several processes may share the file: a writer first takes an advisory file lock,
+on which the kernel queues the others without polling, so that `BEGIN IMMEDIATE` never meets a busy database. Where
+nobody else is writing, the calling thread runs its unit itself, which is as short as a read; else the unit waits for
+the writer thread, so the event loop never waits for a lock.
+
+Durable units always go to the writer thread, which takes all that wait: it runs what has to be flushed before them, each
+once, then their transaction, drops the lock, and flushes the write-ahead log once for all of them; only then do they
+return. The commit itself leaves the log unsynced (`synchronous=NORMAL`), so no lock is held across a flush. Whatever a
+unit had read is earlier in the same log, so a flushed unit never depends on an unflushed one. A checkpoint (between two
+groups, never part of a commit) flushes the log and the database file itself before the log is used from its start
+again, hence flushing the log afterwards is never too late.
+"""
+
+import asyncio
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from store.database import DatabaseFull, DatabaseUnavailable, Row, Unit
+
+T = TypeVar("T")
+
+_GROUP = 64
+"""Units in one transaction at the most."""
+_CHECKPOINT_EVERY = 500
+"""Transactions of this process between two looks at the log."""
+_LOG_PAGES = 16384
+"""Pages (of 4 KiB) in the log beyond which writers wait for a moment, so that it begins at its start again."""
+
+
+class _Job(Generic[T]):
+    __slots__ = ("durable", "error", "first", "future", "loop", "unit", "value")
+
+    def __init__(
+        self,
+        unit: Callable[[], Unit[T]],
+        *,
+        durable: bool,
+        first: Callable[[], None] | None,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.unit = unit
+        self.durable = durable
+        self.first = first
+        self.loop = loop
+        self.future: asyncio.Future[T] = loop.create_future()
+        self.value: T | None = None
+        self.error: BaseException | None = None
+
+
+def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode: transactions are begun by name.
+
+    Raises DatabaseUnavailable.
+    """
+    connection = None
+    try:
+        connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA mmap_size=268435456")
+        connection.execute("PRAGMA cache_size=-16000")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        if readonly:
+            connection.execute("PRAGMA query_only=ON")
+    except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
+        raise DatabaseUnavailable(f"the database `{path}` cannot be opened: {error}") from error
+    return connection
+
+
+class SqliteDatabase:
+    """One file and its writer. Implements `store.database.Database`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._mutex = threading.Lock()
+        self._transactions = 0
+        self._fresh: list[_Job[Any]] = []
+        self._lock = os.open(path.with_name(path.name + "-writer"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            # two that turn a new file to WAL mode at once would find it locked, and SQLite waits for neither
+            with _locked(self._lock):
+                self._writer = connect(path)
+                self._reader = connect(path, readonly=True)
+                self._keeper = connect(path)
+                # the log exists once something was read or written in WAL mode; its directory entry has to be durable too
+                self._writer.execute("BEGIN IMMEDIATE")
+                self._writer.execute("COMMIT")
+                self._log = os.open(path.with_name(path.name + "-wal"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        _sync_directory(path.parent)
+        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._write_loop, name="sqlite-writer", daemon=True)
+        self._thread.start()
+
+    vocabulary: Mapping[str, str] = {"clustered": "WITHOUT ROWID"}
+
+    async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        if self._closed:
+            raise DatabaseUnavailable("the database is closed")
+        if self._mutex.acquire(blocking=False):
+            try:
+                return self._writer.execute(sql, parameters).fetchall()
+            except sqlite3.OperationalError as error:
+                raise _translate(error) from error
+            finally:
+                self._mutex.release()
+        try:
+            return self._reader.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            raise _translate(error) from error
+
+    async def fetch_one(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
+        rows = await self.fetch(sql, parameters)
+        return rows[0] if rows else None
+
+    async def write(
+        self, unit: Callable[[], Unit[T]], *, durable: bool = True, first: Callable[[], None] | None = None
+    ) -> T:
+        if self._closed:
+            raise DatabaseUnavailable("the database is closed")
+        loop = asyncio.get_running_loop()
+        job = _Job(unit, durable=durable, first=first, loop=loop)
+        if durable or first is not None:
+            self._jobs.put(job)
+        else:
+            self._fresh.append(job)
+            if len(self._fresh) == 1:
+                loop.call_soon(self._write_fresh)
+        return await job.future
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._write_fresh()
+        self._jobs.put(None)
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        with _locked(self._lock):  # the last to close folds the log in: nobody opens the file meanwhile
+            for connection in (self._reader, self._keeper, self._writer):
+                connection.close()
+        os.close(self._log)
+        os.close(self._lock)
+
+    # -- writing
+
+    def _write_fresh(self) -> None:
+        """Run what came in this turn of the loop on its own thread, if that needs no waiting; else leave it to the writer."""
+        group, self._fresh = self._fresh, []
+        if not group:  # closing was quicker
+            return
+        if len(group) <= _GROUP and self._mutex.acquire(blocking=False):
+            try:
+                if self._try_lock():
+                    try:
+                        self._commit(group)
+                    finally:
+                        fcntl.flock(self._lock, fcntl.LOCK_UN)
+                    _settle(group)
+                    return
+            finally:
+                self._mutex.release()
+        for job in group:
+            self._jobs.put(job)
+
+    def _try_lock(self) -> bool:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _write_loop(self) -> None:
+        take = self._jobs.get
+        looked = 0
+        last = False
+        while not last:
+            job = take()
+            if job is None:
+                break
+            group = [job]
+            while len(group) < _GROUP:
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+                if job is None:
+                    last = True
+                    break
+                group.append(job)
+            self._write_group(group)
+            _deliver(group)
+            if self._transactions - looked >= _CHECKPOINT_EVERY:
+                looked = self._transactions
+                self._checkpoint()
+
+    def _write_group(self, group: list[_Job[Any]]) -> None:
+        """On the writer thread: what comes first, the transaction, the flush of the log."""
+        _flush_first(group)
+        rest = [job for job in group if job.error is None]
+        if not rest:
+            return
+        with self._mutex, _locked(self._lock):
+            self._commit(rest)
+        if any(job.durable and job.error is None for job in rest):
+            try:
+                os.fdatasync(self._log)
+            except OSError as error:
+                for job in rest:
+                    job.error = job.error or _translate(error)
+
+    def _commit(self, group: list[_Job[Any]]) -> None:
+        """Run a group in one transaction. Errors end up in the jobs."""
+        try:
+            self._run_group(group)
+        except (sqlite3.Error, OSError) as error:
+            if len(group) == 1:
+                group[0].error = _translate(error)
+                return
+            for job in group:  # one unit may have ended the whole transaction: each gets its own
+                job.value, job.error = None, None
+                self._commit([job])
+
+    def _run_group(self, group: list[_Job[Any]]) -> None:
+        connection = self._writer
+        self._transactions += 1
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for job in group:
+                if len(group) == 1:
+                    self._run_only(job)
+                else:
+                    self._run_beside_others(job)
+            if len(group) == 1 and group[0].error is not None:
+                connection.execute("ROLLBACK")
+            else:
+                connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _run_only(self, job: _Job[Any]) -> None:
+        try:
+            job.value = _drive(self._writer, job.unit())
+        except sqlite3.OperationalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it belongs to the caller of write
+            job.error = error
+
+    def _run_beside_others(self, job: _Job[Any]) -> None:
+        connection = self._writer
+        connection.execute("SAVEPOINT unit")
+        try:
+            job.value = _drive(connection, job.unit())
+        except sqlite3.OperationalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it belongs to the caller of write
+            job.error = error
+            connection.execute("ROLLBACK TO unit")
+        connection.execute("RELEASE unit")
+
+    def _checkpoint(self) -> None:
+        """Move what is in the log into the database file; writers go on meanwhile, unless the log has grown large."""
+        try:
+            _, pages, _ = self._keeper.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if pages > _LOG_PAGES:
+                with self._mutex, _locked(self._lock):
+                    self._keeper.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        except (sqlite3.Error, OSError):  # a full or failing disk: the log keeps what it has, the next look tries again
+            return
+
+
+def _drive(connection: sqlite3.Connection, unit: Unit[T]) -> T:
+    execute = connection.execute
+    try:
+        sql, parameters = next(unit)
+        while True:
+            sql, parameters = unit.send(execute(sql, parameters).fetchall())
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    finally:
+        unit.close()
+
+
+def _flush_first(group: list[_Job[Any]]) -> None:
+    """Run what the units of a group need flushed before them, each once."""
+    done: dict[Callable[[], None], Exception | None] = {}
+    for job in group:
+        if job.first is None:
+            continue
+        if job.first not in done:
+            try:
+                job.first()
+                done[job.first] = None
+            except Exception as error:  # noqa: BLE001 - it belongs to the callers of write
+                done[job.first] = error
+        job.error = done[job.first]
+
+
+def _deliver(jobs: list[_Job[Any]]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Job[Any]]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, its in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle, its)
+
+
+def _settle(jobs: list[_Job[Any]]) -> None:
+    for job in jobs:
+        if job.future.done():  # the caller went away; the rows are as they are
+            continue
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.value)
+
+
+def _translate(error: BaseException) -> Exception:
+    if (
+        isinstance(error, sqlite3.OperationalError)
+        and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    ):
+        return DatabaseFull("no room is left where the database writes")
+    if isinstance(error, OSError):
+        return DatabaseUnavailable(f"the database cannot write: {error.strerror}")
+    if isinstance(error, sqlite3.OperationalError):
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_ERROR:  # a statement of ours is wrong: no outage
+            return error
+        return DatabaseUnavailable(f"the database does not answer: {error}")
+    return error if isinstance(error, Exception) else RuntimeError(str(error))
+
+
+@contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    """Hold the advisory lock that this file's writers share; the kernel queues those that wait."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
