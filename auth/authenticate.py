@@ -1,0 +1,109 @@
+"""From an Authorization header on /v2/ to a principal.
+
+Basic with user AWS and a token of GetAuthorizationToken, Basic with an access key id and its secret, or Bearer with a
+token of /token. SigV4 on the AWS APIs is the business of `aws`; both ask the same keyring.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from auth.access import ANONYMOUS, Principal
+from auth.credentials import Keyring
+from auth.errors import CredentialsInvalid, CredentialsMissing, TokenMalformed
+from auth.tokens import Claims, Tokens
+
+PASSWORD_AUDIENCE = "ecr"  # noqa: S105 - an audience, not a password
+BEARER_AUDIENCE = "registry"
+REFRESH_AUDIENCE = "refresh"
+_LONGEST_HEADER = 12 * 1024
+_REMEMBERED = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A principal and, for a Bearer token, the limits of that token."""
+
+    principal: Principal
+    claims: Claims | None = None
+
+    def may_use(self, scope: str, action: str) -> bool:
+        """Whether the caller's token covers `action` of `scope` (`repository:a/b`); a password covers everything."""
+        if self.claims is None or self.claims.scopes is None:
+            return True
+        granted = self.claims.scopes.get(scope, frozenset())
+        return action in granted or "*" in granted
+
+
+class Authenticator:
+    """Answers who calls."""
+
+    def __init__(self, keyring: Keyring, tokens: Tokens) -> None:
+        self._keyring = keyring
+        self._tokens = tokens
+        self._decoded: dict[str, tuple[str, str]] = {}
+
+    async def authenticate(self, header: str | None, *, region: str) -> Caller:
+        """`region` is the registry's: a token of GetAuthorizationToken is good for its own region.
+
+        Raises CredentialsMissing, CredentialsInvalid, TokenMalformed, TokenExpired.
+        """
+        if not header:
+            raise CredentialsMissing("Not Authorized")
+        if len(header) > _LONGEST_HEADER:
+            raise CredentialsInvalid("the Authorization header is too long")
+        scheme, _, value = header.partition(" ")
+        scheme = scheme.lower()
+        if scheme == "basic":
+            user, password = self._decode(value)
+            return Caller(await self.check_password(user, password, region=region))
+        if scheme == "bearer":
+            claims = await self._tokens.verify(value.strip(), BEARER_AUDIENCE)
+            if claims.principal_arn == ANONYMOUS.arn:
+                return Caller(ANONYMOUS, claims)
+            return Caller(await self._current(claims), claims)
+        raise CredentialsInvalid("the Authorization header has to be Basic or Bearer")
+
+    def _decode(self, value: str) -> tuple[str, str]:
+        """`decode_basic`, remembered: a client sends the same credentials again and again."""
+        known = self._decoded.get(value)
+        if known is None:
+            known = decode_basic(value)
+            if len(self._decoded) >= _REMEMBERED:
+                self._decoded.clear()
+            self._decoded[value] = known
+        return known
+
+    async def check_password(self, user: str, password: str, *, region: str) -> Principal:
+        """Raises CredentialsInvalid, TokenMalformed, TokenExpired."""
+        if user == "AWS":
+            claims = await self._tokens.verify(password, PASSWORD_AUDIENCE)
+            if claims.region and region and claims.region != region:
+                raise CredentialsInvalid(f"the authorization token is for region {claims.region}, not {region}")
+            return await self._current(claims)
+        principal = await self._keyring.check(user, password)
+        if principal is None:
+            raise CredentialsInvalid("the access key id and secret do not go together")
+        return principal
+
+    async def check_refresh_token(self, token: str) -> Principal:
+        """Raises CredentialsInvalid, TokenMalformed, TokenExpired."""
+        return await self._current(await self._tokens.verify(token, REFRESH_AUDIENCE))
+
+    async def _current(self, claims: Claims) -> Principal:
+        principal = await self._keyring.current(claims.principal_arn)
+        if principal is None:
+            raise CredentialsInvalid("the principal of the authorization token no longer exists")
+        return principal
+
+
+def decode_basic(value: str) -> tuple[str, str]:
+    """(user, password) of RFC 7617. Raises TokenMalformed."""
+    try:
+        text = base64.b64decode(value.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError) as error:
+        raise TokenMalformed("the Basic credentials are not base64 of user:password") from error
+    user, colon, password = text.partition(":")
+    if not colon:
+        raise TokenMalformed("the Basic credentials are not base64 of user:password")
+    return user, password
