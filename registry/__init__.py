@@ -1,0 +1,1 @@
+"""Images: repositories, blobs, manifests, tags, and the two dialects that speak of them."""

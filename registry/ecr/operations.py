@@ -1,0 +1,137 @@
+"""The operations of the ECR API, as a table: name, handler, and the leave it needs.
+
+IAM actions and resources are those of the Service Authorization Reference, "Actions, resources, and condition keys for
+Amazon Elastic Container Registry".
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeAlias
+
+from auth.access import Access, Principal
+from aws.dispatch import Operation, Service
+from aws.errors import AwsError
+from aws.validate import report_first
+from registry.ecr import authorization, images, layers, repositories, templates
+from registry.ecr.call import Call, Registry, Result, name_of, read_name, registry_of
+from registry.errors import TABLE, RegistryError, StorageFull, Unavailable
+from store.blobs.driver import NoRoom
+from store.database import DatabaseFull, DatabaseUnavailable
+
+Handler: TypeAlias = Callable[[Registry, Call], Awaitable[Result]]
+Accesses: TypeAlias = Callable[[Call], Iterable[Access]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One operation. A row without the accesses that it asks for cannot be made."""
+
+    handler: Handler
+    accesses: Accesses
+
+    @property
+    def name(self) -> str:
+        """The operation that the handler is called after."""
+        return "".join(word.capitalize() for word in self.handler.__name__.split("_"))
+
+
+def _on_repository(action: str) -> Accesses:
+    return lambda call: [Access(f"ecr:{action}", registry_of(call).arn(name_of(call)))]
+
+
+def _on_everything(action: str) -> Accesses:
+    return lambda _: [Access(f"ecr:{action}", "*")]
+
+
+def _on_resource(action: str) -> Accesses:
+    def accesses(call: Call) -> list[Access]:
+        registry, name = repositories.resource_of(call)
+        return [Access(f"ecr:{action}", registry.arn(name))]
+
+    return accesses
+
+
+def _create(call: Call) -> list[Access]:
+    arn = registry_of(call).arn(name_of(call))
+    actions = ("ecr:CreateRepository", "ecr:TagResource") if call.params.get("tags") else ("ecr:CreateRepository",)
+    return [Access(action, arn) for action in actions]
+
+
+def _describe(call: Call) -> list[Access]:
+    """Without names it is every repository that one may describe, or none."""
+    registry = registry_of(call)
+    names = call.params.get("repositoryNames")
+    wanted = [read_name(name, "repositoryNames") for name in names] if names else ["*"]
+    return [Access("ecr:DescribeRepositories", registry.arn(name)) for name in wanted]
+
+
+def _on_template(action: str) -> Accesses:
+    """What a template will do in its maker's name, the maker has to be allowed to do."""
+
+    def accesses(call: Call) -> list[Access]:
+        prefix = templates.prefix_of(call)
+        covered = registry_of(call).arn("*" if prefix == templates.ROOT else f"{prefix}/*")
+        wanted = [Access(f"ecr:{action}", "*"), Access("ecr:CreateRepository", covered)]
+        for member, dependent in _DEPENDENT.items():
+            if call.params.get(member):
+                wanted.append(Access(dependent, call.params[member] if dependent == "iam:PassRole" else covered))
+        return wanted
+
+    return accesses
+
+
+_DEPENDENT: Final = {
+    "resourceTags": "ecr:TagResource",
+    "repositoryPolicy": "ecr:SetRepositoryPolicy",
+    "lifecyclePolicy": "ecr:PutLifecyclePolicy",
+    "customRoleArn": "iam:PassRole",
+}
+
+OPERATIONS: Final = (
+    Row(repositories.create_repository, _create),
+    Row(repositories.describe_repositories, _describe),
+    Row(repositories.delete_repository, _on_repository("DeleteRepository")),
+    Row(repositories.put_image_tag_mutability, _on_repository("PutImageTagMutability")),
+    Row(repositories.tag_resource, _on_resource("TagResource")),
+    Row(repositories.untag_resource, _on_resource("UntagResource")),
+    Row(repositories.list_tags_for_resource, _on_resource("ListTagsForResource")),
+    Row(repositories.describe_registry, _on_everything("DescribeRegistry")),
+    Row(images.list_images, _on_repository("ListImages")),
+    Row(images.describe_images, _on_repository("DescribeImages")),
+    Row(images.batch_get_image, _on_repository("BatchGetImage")),
+    Row(images.batch_delete_image, _on_repository("BatchDeleteImage")),
+    Row(images.put_image, _on_repository("PutImage")),
+    Row(layers.batch_check_layer_availability, _on_repository("BatchCheckLayerAvailability")),
+    Row(layers.initiate_layer_upload, _on_repository("InitiateLayerUpload")),
+    Row(layers.upload_layer_part, _on_repository("UploadLayerPart")),
+    Row(layers.complete_layer_upload, _on_repository("CompleteLayerUpload")),
+    Row(layers.get_download_url_for_layer, _on_repository("GetDownloadUrlForLayer")),
+    Row(authorization.get_authorization_token, _on_everything("GetAuthorizationToken")),
+    Row(templates.create_repository_creation_template, _on_template("CreateRepositoryCreationTemplate")),
+    Row(templates.update_repository_creation_template, _on_template("UpdateRepositoryCreationTemplate")),
+    Row(templates.delete_repository_creation_template, _on_everything("DeleteRepositoryCreationTemplate")),
+    Row(templates.describe_repository_creation_templates, _on_everything("DescribeRepositoryCreationTemplates")),
+)
+
+
+def make_service(ecr: Registry) -> Service[Principal, Access]:
+    """The service `ecr` of the dispatcher, over these use-cases."""
+    return Service(
+        name="ecr",
+        operations=tuple(Operation(row.name, partial(row.handler, ecr), row.accesses) for row in OPERATIONS),
+        report=report_first("InvalidParameterException", plain={"repositoryName"}),
+        fault_code="ServerException",
+    )
+
+
+def translate(error: Exception) -> AwsError | None:
+    """A domain error in the words of the ECR API, or None for an error that is none."""
+    if isinstance(error, NoRoom | DatabaseFull):
+        error = StorageFull(str(error))
+    elif isinstance(error, DatabaseUnavailable):
+        error = Unavailable("the registry's database does not answer: try again soon")
+    if not isinstance(error, RegistryError):
+        return None
+    row = TABLE[type(error)]
+    return AwsError(row.exception, error.message, status=row.exception_status, fields=error.fields)

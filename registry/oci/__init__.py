@@ -1,0 +1,1 @@
+"""The first dialect: OCI Distribution, under /v2/."""

@@ -1,0 +1,141 @@
+"""Uploads under way."""
+
+from dataclasses import dataclass
+
+from base.digest import Digest
+from registry.names import RegistryId, RepositoryName
+from registry.rows.blobs import condemn, insert_blob
+from store.database import Database, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload under way: `received` bytes with `digest` lie under the driver's name `staged`."""
+
+    id: str
+    repository_id: int
+    principal: str
+    algorithm: str
+    staged: str
+    received: int
+    digest: str
+    turn: int
+    smallest_part: int
+    """Bytes of the smallest part before the last; a huge number while there is none."""
+    last_part: int
+
+
+_UPLOAD = "id, repository_id, principal, algorithm, staged, received, digest, turn, smallest_part, last_part"
+
+
+_QUALIFIED_UPLOAD = ", ".join(f"u.{column}" for column in _UPLOAD.split(", "))
+
+
+def insert_named_upload(registry: RegistryId, name: RepositoryName, upload: Upload, now: float) -> Unit[bool]:
+    """Open a session in the repository of that name, whatever `upload.repository_id` says. False where there is none."""
+    where = "account = ? AND region = ? AND name = ?"
+    return (yield from _insert(upload, now, where, (registry.account, registry.region, name)))
+
+
+def insert_upload(upload: Upload, now: float) -> Unit[bool]:
+    """False where the repository is gone."""
+    return (yield from _insert(upload, now, "id = ?", (upload.repository_id,)))
+
+
+def _insert(upload: Upload, now: float, where: str, repository: tuple[object, ...]) -> Unit[bool]:
+    rows = yield (
+        f"INSERT INTO uploads ({_UPLOAD}, touched_at) SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM repositories "
+        f"WHERE {where} RETURNING 1",
+        (
+            upload.id,
+            upload.principal,
+            upload.algorithm,
+            upload.staged,
+            upload.received,
+            upload.digest,
+            upload.turn,
+            upload.smallest_part,
+            upload.last_part,
+            now,
+            *repository,
+        ),
+    )
+    return bool(rows)
+
+
+async def find_upload(database: Database, identifier: str) -> Upload | None:
+    """None also where its repository was deleted."""
+    row = await database.fetch_one(f"SELECT {_UPLOAD} FROM uploads WHERE id = ? AND repository_id <> 0", (identifier,))
+    return None if row is None else Upload(*row)
+
+
+async def find_named_upload(
+    database: Database, registry: RegistryId, name: RepositoryName, identifier: str
+) -> Upload | None:
+    """An upload of that repository."""
+    row = await database.fetch_one(
+        f"SELECT {_QUALIFIED_UPLOAD} FROM uploads u JOIN repositories p ON p.id = u.repository_id "
+        "WHERE u.id = ? AND p.account = ? AND p.region = ? AND p.name = ?",
+        (identifier, registry.account, registry.region, name),
+    )
+    return None if row is None else Upload(*row)
+
+
+def claim_upload(upload: Upload, now: float) -> Unit[bool]:
+    """Take the next turn, if the upload still stands where the caller saw it."""
+    rows = yield (
+        "UPDATE uploads SET turn = turn + 1, touched_at = ? WHERE id = ? AND turn = ? AND received = ? RETURNING 1",
+        (now, upload.id, upload.turn, upload.received),
+    )
+    return bool(rows)
+
+
+def advance_upload(upload: Upload, claimed_at: int, now: float) -> Unit[bool]:
+    """Count what a turn received: `upload` is the new state. False where the upload is no longer at turn `claimed_at`."""
+    rows = yield (
+        "UPDATE uploads SET staged = ?, received = ?, digest = ?, algorithm = ?, smallest_part = ?, last_part = ?, turn = ?, "
+        "touched_at = ? WHERE id = ? AND turn = ? RETURNING 1",
+        (
+            upload.staged,
+            upload.received,
+            upload.digest,
+            upload.algorithm,
+            upload.smallest_part,
+            upload.last_part,
+            upload.turn,
+            now,
+            upload.id,
+            claimed_at,
+        ),
+    )
+    return bool(rows)
+
+
+def finish_upload(upload: Upload, digest: Digest, key: str, now: float) -> Unit[str | None]:
+    """Turn a committed upload into the repository's blob, and return the key that holds its bytes from now on.
+
+    None where another took the turn over. Where the digest was there already its own bytes stay and `key` is condemned.
+    """
+    ended = yield "DELETE FROM uploads WHERE id = ? AND turn = ? RETURNING 1", (upload.id, upload.turn)
+    if not ended:
+        return None
+    return (yield from insert_blob(upload.repository_id, digest, key, upload.received, now))
+
+
+def end_upload(upload: Upload, now: float) -> Unit[bool]:
+    """Cancel: the row goes, what was staged is condemned."""
+    rows = yield "DELETE FROM uploads WHERE id = ? RETURNING staged, received", (upload.id,)
+    for staged, received in rows:
+        yield from condemn(staged, received, now)
+    return bool(rows)
+
+
+def expire_uploads(before: float, now: float, limit: int) -> Unit[int]:
+    """End uploads that nobody touched since `before`."""
+    rows = yield (
+        "DELETE FROM uploads WHERE id IN (SELECT id FROM uploads WHERE touched_at < ? LIMIT ?) RETURNING staged, received",
+        (before, limit),
+    )
+    for staged, received in rows:
+        yield from condemn(staged, received, now)
+    return len(rows)
