@@ -1,0 +1,333 @@
+"""One worker's objects, wired: settings in, a handler of requests out."""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from auth.access import ANONYMOUS, Circumstances
+from auth.authenticate import Authenticator, Caller
+from auth.authorize import Gate
+from auth.credentials import Keyring
+from auth.keys import SigningKeys
+from auth.secrets import Vault
+from auth.sts import operations as sts
+from auth.tokens import Tokens
+from base.ids import RandomIds, new_uuid
+from base.loops import Supervisor
+from base.web import Reply
+from config.settings import Settings
+from registry.ecr import operations as ecr
+from registry.ecr.call import Call as EcrCall
+from registry.ecr.call import Registry as EcrRegistry
+from registry.errors import TABLE, RegistryError
+from registry.gc import Collector
+from registry.images import Images
+from registry.links import PREFIX as LINKS
+from registry.links import Links
+from registry.names import RegistryId
+from registry.oci.boundary import OciBoundary
+from registry.oci.call import Call, Registry, RequestHeaders
+from registry.pull import Pull
+from registry.push import Push
+from registry.repositories import Repositories
+from registry.uploads import Uploads
+from server.aws import AwsApi
+from server.first import FirstThings
+from server.hosts import Hosts, Origin
+from server.http import Exchange
+from server.logs import Log
+from server.metrics import CONTENT_TYPE, Metrics
+from server.token import TokenService
+from store.blobs.filesystem import FilesystemBlobs
+from store.database import DatabaseFull, DatabaseUnavailable
+from store.leases import drop_lease, take_lease
+from store.sqlite import SqliteDatabase
+
+_TEXT = ("Content-Type", "text/plain; charset=utf-8")
+_LEASE = 30.0
+_CLIENT_GONE = 499
+"""What the log and the metrics call a request whose client went away: it gets no answer."""
+_NOBODY = Caller(ANONYMOUS)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the log and the metrics say of a request."""
+
+    route: str
+    principal: str = ""
+
+
+class App:
+    """Everything that one worker is made of. `start` before use, `stop` after."""
+
+    def __init__(self, settings: Settings, first: FirstThings, log: Log, *, worker: int = 0) -> None:
+        self._settings = settings
+        self._log = log
+        self._worker = worker
+        self._new_request_id = ids = RandomIds()
+        clock = time.time
+        home = RegistryId(settings.account.id, settings.account.region)
+        self.database = SqliteDatabase(database_path(settings))
+        self.blobs = FilesystemBlobs(settings.data / "blobs", clock=clock, ids=ids)
+        self.metrics = Metrics(settings.data / "run", worker)
+        self.hosts = Hosts(home, settings.server.public_url, settings.server.trusted_proxies)
+        self.keyring = Keyring((first.root,))
+        self.signing = SigningKeys(self.database, Vault(first.server_keys), clock)
+        self.tokens = Tokens(self.signing, clock, ids)
+        self.authenticator = Authenticator(self.keyring, self.tokens)
+        self.gate = Gate()
+        pull = Pull(self.database, self.blobs, clock=clock, grace=settings.gc.grace)
+        self.registry = Registry(
+            database=self.database,
+            repositories=Repositories(
+                self.database, clock=clock, create_on_push=settings.registry.create_on_push, home=home
+            ),
+            uploads=Uploads(self.database, self.blobs, clock=clock, ids=ids, reserve=settings.storage.reserve),
+            push=Push(self.database, clock=clock, allow_sparse=settings.registry.allow_sparse),
+            pull=pull,
+            gate=self.gate,
+            clock=clock,
+            delete_referenced=settings.registry.delete_referenced,
+        )
+        self._pull = pull
+        self.links = Links(self.database, pull, self.tokens)
+        self._aws = AwsApi(
+            (ecr.make_service(self._ecr_registry()), sts.make_service()),
+            keyring=self.keyring,
+            gate=self.gate,
+            clock=clock,
+            region=home.region,
+            translate=ecr.translate,
+            report=self._report_operation,
+        )
+        self.collector = Collector(
+            self.database,
+            self.blobs,
+            clock=clock,
+            grace=settings.gc.grace,
+            upload_expiry=settings.registry.upload_expiry,
+            settle=settings.gc.settle,
+        )
+        self._oci = OciBoundary(
+            self.registry,
+            self.authenticator,
+            challenge=self._challenge,
+            plain_unauthorized=settings.auth.challenge == "basic",
+            report=self._report,
+        )
+        self._token = TokenService(
+            self.authenticator, self.tokens, clock, anonymous=settings.auth.challenge == "bearer"
+        )
+        self._loops = Supervisor(lambda name, error: log.failure(f"the loop {name} failed", error))
+        self._holder = f"{new_uuid()}"
+        self._orphans_at = clock() + settings.gc.orphan_interval
+        self.ready = False
+
+    def _ecr_registry(self) -> EcrRegistry:
+        def endpoint(registry: RegistryId, call: EcrCall) -> str:
+            return self.hosts.url(registry, Origin(call.source_ip, call.host, call.secure))
+
+        return EcrRegistry(
+            database=self.database,
+            repositories=self.registry.repositories,
+            images=Images(self.database, clock=self.registry.clock),
+            uploads=self.registry.uploads,
+            push=self.registry.push,
+            pull=self._pull,
+            links=self.links,
+            tokens=self.tokens,
+            endpoint=endpoint,
+        )
+
+    async def start(self) -> None:
+        """Load keys and begin the background loops."""
+        await self.signing.load()
+        self._loops.start("pulls", self._pull.record)
+        self._loops.start("metrics", self._save_metrics)
+        self._loops.start("collector", self._collect)
+        self._loops.start("signing-keys", self._refresh_keys)
+        self.ready = True
+
+    async def stop(self) -> None:
+        """End the loops, write down what is pending, let go of the store."""
+        self.ready = False
+        await self._loops.stop()
+        with contextlib.suppress(DatabaseFull, DatabaseUnavailable):  # both come right by themselves after a while
+            await self._pull.record()
+            await self.database.write(lambda: drop_lease("collector", self._holder), durable=False)
+        await self.blobs.close()
+        await self.database.close()
+
+    async def handle(self, exchange: Exchange) -> Reply:
+        """Answer one request; log and count it."""
+        started = time.perf_counter()
+        exchange.request_id = request_id = self._new_request_id()
+        headers = exchange.headers
+        origin = self.hosts.origin(exchange.peer, headers.get("Host", ""), exchange.secure, headers)
+        target = exchange.raw_path
+        if target.startswith(("http://", "https://")):  # the absolute form (RFC 9112, 3.2.2)
+            target = "/" + target.partition("://")[2].partition("/")[2]
+        path, _, query = target.partition("?")
+        seen = _Seen("other")
+        status = _CLIENT_GONE
+        try:
+            reply = await self._dispatch(exchange, origin, path, query, request_id, seen)
+            status = reply.status
+        finally:
+            seconds = time.perf_counter() - started
+            self.metrics.request(seen.route, exchange.method, status, seconds)
+            if status >= 500:
+                self.metrics.add("errors")
+            self._log.access(
+                method=exchange.method,
+                path=_shown(path, headers),
+                status=status,
+                seconds=seconds,
+                client=origin.client,
+                principal=seen.principal,
+                request_id=request_id,
+            )
+        return reply
+
+    async def _dispatch(
+        self, exchange: Exchange, origin: Origin, path: str, query: str, request_id: str, seen: _Seen
+    ) -> Reply:
+        if path.startswith("/v2/") or path == "/v2":
+            seen.route = "v2"
+            registry = self.hosts.registry_of(origin.host)
+            call = Call(
+                method=exchange.method,
+                path=path,
+                query=query,
+                headers=exchange.headers,
+                body=exchange.body,
+                proceed=exchange.proceed,
+                host=origin.host,
+                registry=registry,
+                groups={},
+                caller=_NOBODY,
+                circumstances=Circumstances(
+                    source_ip=origin.client,
+                    secure=origin.secure,
+                    user_agent=exchange.headers.get("User-Agent", ""),
+                    region=registry.region,
+                    request_id=request_id,
+                ),
+            )
+            reply = await self._oci.answer(call)
+            seen.principal = call.caller.principal.arn
+            return reply
+        if path == "/":
+            seen.route = path
+            reply, seen.principal = await self._aws.answer(exchange, origin, query)
+            return reply
+        if path in {"/healthz", "/readyz", "/metrics"}:
+            seen.route = path
+            if exchange.method not in {"GET", "HEAD"}:
+                return Reply(405, [("Allow", "GET, HEAD"), _TEXT], b"use GET\n")
+            return await self._operate(path)
+        if path == "/token":
+            seen.route = path
+            region = self.hosts.registry_of(origin.host).region
+            return await self._token.answer(
+                exchange.method, query, exchange.headers.get("Authorization"), exchange.body, region=region
+            )
+        if path.startswith(LINKS):
+            seen.route = LINKS
+            return await self._link(exchange, path)
+        return Reply(
+            404,
+            [("Content-Type", "application/json")],
+            b'{"errors":[{"code":"NAME_UNKNOWN","message":"there is nothing here"}]}',
+        )
+
+    async def _link(self, exchange: Exchange, path: str) -> Reply:
+        try:
+            return await self.links.answer(exchange.method, path, exchange.headers)
+        except RegistryError as error:
+            return Reply(TABLE[type(error)].status, [_TEXT], f"{error.message}\n".encode())
+
+    async def _operate(self, path: str) -> Reply:
+        if path == "/metrics":
+            return Reply(200, [("Content-Type", CONTENT_TYPE)], await asyncio.to_thread(self.metrics.render))
+        if path == "/healthz":
+            return Reply(200, [_TEXT], b"ok\n")
+        if not self.ready:
+            return Reply(503, [_TEXT], b"not ready: the server is starting or stopping\n")
+        try:
+            await self.database.fetch_one("SELECT 1")
+            await self.blobs.free_space()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the answer is the same
+            return Reply(503, [_TEXT], f"not ready: {error}\n".encode())
+        return Reply(200, [_TEXT], b"ready\n")
+
+    def _challenge(self, call: Call, scope: str, error: str) -> tuple[str, str]:
+        """What the settings say; where a Bearer token was no good (`error`), what such a token has to be."""
+        origin = Origin("", call.host, call.circumstances.secure)
+        url = self.hosts.url(call.registry, origin)
+        if self._settings.auth.challenge == "basic" and not error:
+            return ("WWW-Authenticate", f'Basic realm="{url}/",service="ecr.amazonaws.com"')
+        fields = f'Bearer realm="{url}/token",service="{url.partition("://")[2]}"'
+        if scope:
+            fields += f',scope="{scope}"'
+        if error:
+            fields += f',error="{error}"'
+        return ("WWW-Authenticate", fields)
+
+    def _report(self, error: BaseException, call: Call) -> None:
+        self._log.failure(
+            "a request failed", error, method=call.method, path=call.path, request_id=call.circumstances.request_id
+        )
+
+    def _report_operation(self, error: BaseException, operation: str, request_id: str) -> None:
+        self._log.failure("a request failed", error, operation=operation, path="/", request_id=request_id)
+
+    # -- background loops
+
+    async def _save_metrics(self) -> float:
+        await asyncio.to_thread(self.metrics.save)
+        return 1.0
+
+    async def _refresh_keys(self) -> float:
+        await self.signing.load()
+        return 3600.0
+
+    async def _collect(self) -> float:
+        settings = self._settings.gc
+        now = time.time()
+        held = await self.database.write(
+            lambda: take_lease("collector", self._holder, now, seconds=max(_LEASE, 3 * settings.interval)),
+            durable=False,
+        )
+        if held:
+            done = await self.collector.collect()
+            if now >= self._orphans_at:
+                self._orphans_at = now + settings.orphan_interval
+                done.orphans = (await self.collector.collect_orphans()).orphans
+            self.metrics.add("collected_uploads", done.uploads)
+            self.metrics.add("collected_blobs", done.freed)
+            self.metrics.add("collected_bytes", done.bytes)
+            self.metrics.add("collected_orphans", done.orphans)
+            if done.uploads or done.freed or done.orphans:
+                self._log.event(
+                    "collected", uploads=done.uploads, blobs=done.freed, bytes=done.bytes, orphans=done.orphans
+                )
+        return settings.interval
+
+
+def _shown(path: str, headers: RequestHeaders) -> str:
+    """The path as the log has it: the token of a link is left out, the operation of an AWS call is put in."""
+    if path.startswith(LINKS):
+        return LINKS + "..."
+    if path == "/":
+        return "/ " + (headers.get("X-Amz-Target") or "").rpartition(".")[2]
+    return path
+
+
+def database_path(settings: Settings) -> Path:
+    """Where the SQLite file lies."""
+    url = settings.database.url
+    return Path(url.removeprefix("sqlite:///")) if url else settings.data / "longshore.db"

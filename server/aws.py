@@ -1,0 +1,140 @@
+"""The AWS APIs on `/`: from the server's requests to the dispatcher's calls and back."""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+
+from auth.access import ANONYMOUS, Access, Circumstances, Principal
+from auth.authorize import Gate
+from auth.credentials import Keyring
+from auth.errors import AccessDenied
+from aws.dispatch import Call, Credential, Dispatcher, HttpCall, Service
+from aws.errors import AwsError, Common
+from aws.model import Models
+from aws.sigv4 import Claim
+from base.clock import Clock
+from base.web import Reply
+from server.hosts import Origin
+from server.http import Exchange
+
+MAX_BODY = 32 * 1024 * 1024
+"""Bytes: a layer part of 20 MiB in base64, and what goes with it."""
+_REQUEST_ID = "x-amzn-RequestId"
+_LARGE = 128 * 1024
+_LARGE_AT_ONCE = 2
+"""Large bodies that are worked on at once: each takes several times its size in memory until its bytes are stored."""
+
+
+class AwsApi:
+    """Answers `POST /`, and `GET /` of presigned Query calls."""
+
+    def __init__(
+        self,
+        services: Sequence[Service[Principal, Access]],
+        *,
+        keyring: Keyring,
+        gate: Gate,
+        clock: Clock,
+        region: str,
+        translate: Callable[[Exception], AwsError | None],
+        report: Callable[[Exception, str, str], None],
+    ) -> None:
+        """`report` is given a failure that nobody knows, the operation's name and the request's id."""
+        self._keyring = keyring
+        self._gate = gate
+        self._report = report
+        self._principals: dict[str, str] = {}
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
+        self._dispatcher = Dispatcher(
+            Models(),
+            services,
+            authenticate=self._authenticate,
+            authorize=self._authorize,
+            translate_error=translate,
+            report=self._failed,
+            clock=clock,
+            anonymous=Credential(secret_access_key="", account="", principal=ANONYMOUS),
+            region=region,
+        )
+
+    async def answer(self, exchange: Exchange, origin: Origin, query: str) -> tuple[Reply, str]:
+        """The reply, and the principal that was let in. Raises ClientGone."""
+        if exchange.method not in {"GET", "POST"}:
+            return Reply(405, [("Allow", "GET, POST")], close=True), ""
+        body: bytes | None = b""
+        length = exchange.content_length
+        signed = "Authorization" in exchange.headers or "X-Amz-Signature=" in query
+        unread = not signed and (length is None or length > _LARGE)  # it will be refused whatever it says
+        if not unread:
+            await exchange.proceed()
+            body = None if length is not None and length > MAX_BODY else await _read(exchange)
+        if body is None:
+            return _too_large(), ""
+        call = HttpCall(
+            method=exchange.method,
+            path="/",
+            query=query,
+            headers=list(exchange.headers.items()),
+            body=body,
+            request_id=exchange.request_id,
+            source_ip=origin.client,
+            secure=origin.secure,
+            host=origin.host,
+            url=f"{origin.scheme}://{origin.host}",
+        )
+        try:
+            if len(body) > _LARGE:
+                async with self._large:
+                    reply = await self._dispatcher.answer(call)
+            else:
+                reply = await self._dispatcher.answer(call)
+        finally:
+            principal = self._principals.pop(exchange.request_id, "")
+        # every reply of the server carries the request's id
+        headers = [field for field in reply.headers if field[0] != _REQUEST_ID]
+        return Reply(reply.status, headers, reply.body, close=unread), principal
+
+    async def _authenticate(self, claim: Claim) -> Credential[Principal] | None:
+        key = await self._keyring.find(claim.access_key_id)
+        if key is None or claim.session_token is not None:  # a long-lived key has no session
+            return None
+        return Credential(secret_access_key=key.secret, account=key.principal.account, principal=key.principal)
+
+    async def _authorize(self, call: Call[Principal], accesses: tuple[Access, ...]) -> None:
+        self._principals[call.request_id] = call.principal.arn
+        circumstances = Circumstances(
+            source_ip=call.source_ip,
+            secure=call.secure,
+            user_agent=call.user_agent,
+            region=call.region,
+            request_id=call.request_id,
+        )
+        try:
+            self._gate.authorize(call.principal, accesses, circumstances)
+        except AccessDenied as error:
+            raise Common.ACCESS_DENIED.error(str(error)) from error
+
+    def _failed(self, error: Exception, http: HttpCall, call: Call[Principal] | None) -> None:
+        self._report(error, "" if call is None else f"{call.service}:{call.operation}", http.request_id)
+
+
+async def _read(exchange: Exchange) -> bytes | None:
+    """The whole body, or None where it is too large."""
+    body = exchange.body
+    pieces: list[bytes] = []
+    size = 0
+    while size <= MAX_BODY:
+        some = await body.read(1024 * 1024)
+        if not some:
+            return b"".join(pieces)
+        pieces += some
+        size += sum(map(len, some))
+    return None
+
+
+def _too_large() -> Reply:
+    document = {
+        "__type": "RequestEntityTooLargeException",
+        "message": f"The request's body has more than {MAX_BODY} bytes.",
+    }
+    return Reply(413, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(document).encode(), close=True)

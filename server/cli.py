@@ -1,0 +1,184 @@
+"""The command line: `longshore serve`, and the commands of operation."""
+
+import argparse
+import asyncio
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from auth.keys import SigningKeys
+from auth.secrets import ServerKeyInvalid, Vault
+from base.ids import new_uuid
+from config.settings import Settings, SettingsInvalid, load_settings
+from registry.gc import Collector
+from server.app import database_path
+from server.first import prepare, welcome
+from server.logs import Log
+from server.supervisor import Workers
+from server.tls import Certificate
+from server.worker import work
+from store.blobs.filesystem import FilesystemBlobs
+from store.database import DatabaseUnavailable
+from store.migrate import MigrationMissing, migrate
+from store.sqlite import SqliteDatabase
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0 only on success; errors are one line on stderr."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        settings = load_settings(options.config, overrides=_overrides(options))
+        return int(options.run(settings, options))
+    except (SettingsInvalid, ServerKeyInvalid, MigrationMissing, DatabaseUnavailable) as error:
+        print(f"longshore: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="longshore", description="A private container registry that speaks Amazon ECR."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", type=Path, metavar="FILE", help="a settings file (TOML); see config/default.toml")
+    common.add_argument("--data", metavar="DIR", help="where everything is kept (default: ./var)")
+    serve = commands.add_parser("serve", parents=[common], help="run the server")
+    serve.add_argument("--host", metavar="H", help="address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--port", type=int, metavar="P", help="port to listen on (default: 5000)")
+    serve.add_argument("--workers", type=int, metavar="N", help="processes that share the port (default: 1)")
+    serve.set_defaults(run=_serve)
+    collect = commands.add_parser("gc", parents=[common], help="free what nothing needs any more, now")
+    collect.add_argument(
+        "--orphans", action="store_true", help="also look through the whole store for bytes that nothing knows"
+    )
+    collect.set_defaults(run=_collect)
+    move = commands.add_parser("migrate", parents=[common], help="bring the database to this release")
+    move.set_defaults(run=_migrate)
+    rotate = commands.add_parser("rotate-keys", parents=[common], help="begin to sign tokens with a new key")
+    rotate.set_defaults(run=_rotate)
+    return parser
+
+
+def _overrides(options: argparse.Namespace) -> dict[tuple[str, str], Any]:
+    named = {key: getattr(options, key, None) for key in ("host", "port", "workers", "data")}
+    return {("server", key): value for key, value in named.items() if value is not None}
+
+
+def _serve(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG001 - commands are called alike
+    log = Log(settings.server.log_format, access=settings.server.access_log)
+    first = prepare(settings)
+    certificate = None
+    if settings.tls.certificate:
+        certificate = Certificate(Path(settings.tls.certificate), Path(settings.tls.key))
+    asyncio.run(_prepare_store(settings, log))
+    listener = _listen(settings)
+    host, port = listener.getsockname()[:2]
+    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else f"[{host}]" if ":" in host else host  # noqa: S104
+    print(welcome(settings, first, f"{shown}:{port}", secure=certificate is not None), flush=True)
+    log.event("serving", host=host, port=port, workers=settings.server.workers, data=str(settings.data))
+    if settings.server.workers == 1:
+        uvloop.run(work(settings, first, log, worker=0, listener=listener, certificate=certificate))
+        return 0
+
+    def run(number: int, channel: socket.socket) -> None:
+        uvloop.run(work(settings, first, log, worker=number, channel=channel, certificate=certificate))
+
+    Workers(listener, settings.server.workers, run, log).supervise(settings.server.drain)
+    return 0
+
+
+async def _prepare_store(settings: Settings, log: Log) -> None:
+    path = database_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    database = SqliteDatabase(path)
+    try:
+        for name in await migrate(database, now=time.time()):
+            log.event("migrated", migration=name)
+    finally:
+        await database.close()
+    for leftover in (settings.data / "run").glob("*.json"):
+        leftover.unlink(missing_ok=True)
+    log.flush()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.server.host, settings.server.port
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError as error:
+        raise SettingsInvalid(
+            f"server.host and server.port: {host}:{port} cannot be listened on: {error.strerror or error}"
+        ) from error
+    return listener
+
+
+def _migrate(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG001 - commands are called alike
+    async def run() -> list[str]:
+        database = SqliteDatabase(database_path(settings))
+        try:
+            return await migrate(database, now=time.time())
+        finally:
+            await database.close()
+
+    applied = asyncio.run(run())
+    for name in applied:
+        print(f"applied {name}")
+    if not applied:
+        print("the database is up to date")
+    return 0
+
+
+def _rotate(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG001 - commands are called alike
+    first = prepare(settings)
+
+    async def run() -> None:
+        database = SqliteDatabase(database_path(settings))
+        try:
+            await migrate(database, now=time.time())
+            await SigningKeys(database, Vault(first.server_keys), time.time).rotate()
+        finally:
+            await database.close()
+
+    asyncio.run(run())
+    print("tokens are signed with a new key within the hour, or from the next start; those that are out stay good")
+    return 0
+
+
+def _collect(settings: Settings, options: argparse.Namespace) -> int:
+    async def run() -> None:
+        database = SqliteDatabase(database_path(settings))
+        blobs = FilesystemBlobs(settings.data / "blobs", clock=time.time, ids=new_uuid)
+        try:
+            await migrate(database, now=time.time())
+            collector = Collector(
+                database,
+                blobs,
+                clock=time.time,
+                grace=settings.gc.grace,
+                upload_expiry=settings.registry.upload_expiry,
+                settle=settings.gc.settle,
+            )
+            done = await collector.collect()
+            if options.orphans:
+                done.orphans = (await collector.collect_orphans()).orphans
+            print(
+                f"{done.uploads} uploads given up, {done.unlinked} blobs out of their grace, "
+                f"{done.freed} freed ({done.bytes} bytes), {done.orphans} orphans freed"
+            )
+        finally:
+            await blobs.close()
+            await database.close()
+
+    asyncio.run(run())
+    return 0

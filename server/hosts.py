@@ -1,0 +1,100 @@
+"""What a Host header says: which registry is meant, and how clients reach it.
+
+`<account>.dkr.ecr.<region>.<any domain>` (with `dkr-ecr` and `-fips` forms) names a registry; any other host means the
+home one (ECR, "Amazon ECR private registry", registry URIs).
+"""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from registry.names import RegistryId
+from registry.oci.call import RequestHeaders
+
+_REGISTRY_HOST = re.compile(r"(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]{1,32})\.([a-z0-9.-]+?)(:\d{1,5})?\Z", re.ASCII)
+# where the API is called; the images lie beside it
+_API_HOST = re.compile(r"(?:api\.)?ecr(?:-fips)?\.[a-z]{2}(?:-[a-z]+)+-\d\.(.+)\Z", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{1,5})?\Z|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?\Z", re.ASCII)
+_REMEMBERED = 1024
+
+
+@dataclass(slots=True)
+class Origin:
+    """Where a request came from and how: the client's address, the host it asked for, and whether over TLS."""
+
+    client: str
+    host: str
+    secure: bool
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.secure else "http"
+
+
+class Hosts:
+    """Reads hosts and writes them."""
+
+    def __init__(self, home: RegistryId, public_url: str, trusted_proxies: Sequence[str]) -> None:
+        self.home = home
+        self._public_url = public_url.rstrip("/")
+        self._trusted = tuple(ipaddress.ip_network(network) for network in trusted_proxies)
+        self._known: dict[str, RegistryId] = {}
+
+    def registry_of(self, host: str) -> RegistryId:
+        """The registry that `host` names."""
+        known = self._known.get(host)
+        if known is None:
+            match = _REGISTRY_HOST.match(host.lower())
+            known = RegistryId(match[1], match[2]) if match else self.home
+            if len(self._known) < _REMEMBERED:
+                self._known[host] = known
+        return known
+
+    def origin(self, peer: str, host: str, secure: bool, headers: RequestHeaders) -> Origin:
+        """X-Forwarded-For, -Proto and -Host count from trusted peers only."""
+        if not self._trusted or not self._is_trusted(peer):
+            return Origin(peer, host, secure)
+        sent_for, proto, sent_host = (headers.get(f"X-Forwarded-{name}") for name in ("For", "Proto", "Host"))
+        client = peer
+        for hop in reversed([part.strip() for part in (sent_for or "").split(",") if part.strip()]):
+            client = _address(hop)
+            if not self._is_trusted(client):
+                break
+        if proto:
+            secure = proto.split(",")[0].strip().lower() == "https"
+        if sent_host and _HOST.match(sent_host.split(",")[0].strip()):
+            host = sent_host.split(",")[0].strip()
+        return Origin(client, host, secure)
+
+    def url(self, registry: RegistryId, origin: Origin) -> str:
+        """The address of a registry as clients write it, with scheme, without a final slash."""
+        if "{account}" in self._public_url or "{region}" in self._public_url:
+            return self._public_url.replace("{account}", registry.account).replace("{region}", registry.region)
+        host = origin.host if _HOST.match(origin.host) else "localhost"
+        scheme = origin.scheme
+        if self._public_url:
+            scheme, _, host = self._public_url.partition("://")
+        if match := _REGISTRY_HOST.match(host.lower()):
+            if RegistryId(match[1], match[2]) == registry:
+                return f"{scheme}://{host}"
+            host = f"{match[3]}{match[4] or ''}"
+        elif match := _API_HOST.match(host):
+            host = match[1]
+        elif registry == self.home:
+            return f"{scheme}://{host}"
+        return f"{scheme}://{registry.account}.dkr.ecr.{registry.region}.{host}"
+
+    def _is_trusted(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._trusted)
+
+
+def _address(hop: str) -> str:
+    """The address of an X-Forwarded-For hop: `9.9.9.9`, `9.9.9.9:1234`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:443`."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop

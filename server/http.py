@@ -1,0 +1,286 @@
+"""The HTTP server: aiohttp's protocol, our requests and replies.
+
+aiohttp's low-level `web.Server` parses requests and owns connections; what it makes of a request here is an `Exchange`,
+and what it sends is an `Answer`. Request bodies are never decompressed and never read before a handler asks for them.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from aiohttp import web
+from aiohttp.helpers import set_exception
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler
+
+from base.ids import new_uuid
+from base.web import Reply
+from registry.uploads import ClientGone
+from server.reply import Answer, Now
+
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.http import RawRequestMessage
+    from aiohttp.streams import StreamReader
+    from multidict import CIMultiDictProxy
+
+Handler: TypeAlias = Callable[["Exchange"], Awaitable[Reply]]
+
+MAX_LINE = 16 * 1024
+MAX_FIELD = 16 * 1024
+_STOP_LOOK = 0.02
+"""Seconds between two looks at the connections of a server that stops."""
+
+
+class ExchangeBody:
+    """The bytes of a request (`registry.uploads.Body`)."""
+
+    __slots__ = ("_idle_timeout", "_stream", "length")
+
+    def __init__(self, stream: "StreamReader", length: int | None, idle_timeout: float) -> None:
+        self._stream = stream
+        self._idle_timeout = idle_timeout
+        self.length = length
+
+    async def read(self, size: int) -> list[bytes]:
+        if self.length == 0:
+            return []
+        stream = self._stream
+        pieces: list[bytes] = []
+        count = 0
+        try:
+            while count < size:
+                piece = stream.read_nowait()
+                if not piece:
+                    if stream.at_eof():
+                        break
+                    async with asyncio.timeout(self._idle_timeout):
+                        piece = await stream.readany()
+                    if not piece:
+                        break
+                pieces.append(piece)
+                count += len(piece)
+        except TimeoutError:
+            raise ClientGone("the client fell silent") from None
+        except Exception as error:  # aiohttp raises what ended the connection, of several types
+            raise ClientGone("the client went away") from error
+        return pieces
+
+
+class Exchange:
+    """One request and its connection: what aiohttp's protocol takes for a request."""
+
+    __slots__ = (
+        "_protocol",
+        "_stream",
+        "_task",
+        "_waits",
+        "headers",
+        "idle_timeout",
+        "is_http10",
+        "keep_alive",
+        "method",
+        "now",
+        "raw_path",
+        "request_id",
+        "transport",
+        "writer",
+    )
+
+    def __init__(
+        self,
+        message: "RawRequestMessage",
+        stream: "StreamReader",
+        protocol: RequestHandler,
+        writer: "AbstractStreamWriter",
+        task: "asyncio.Task[None]",
+        service: "HttpService",
+    ) -> None:
+        self.method = message.method
+        self.raw_path = message.path
+        self.headers: CIMultiDictProxy[str] = message.headers
+        self.is_http10 = message.version < (1, 1)
+        # the parser takes nothing more from a connection whose client offered another protocol
+        self.keep_alive = not message.should_close and not message.upgrade
+        self.transport = protocol.transport
+        self.writer = writer
+        self.now: Callable[[], str] = service.now
+        self.idle_timeout = service.idle_timeout
+        self.request_id = ""
+        self._waits = not self.is_http10 and (message.headers.get("Expect") or "").lower() == "100-continue"
+        self._protocol = protocol
+        self._stream = stream
+        self._task = task
+
+    @property
+    def waits(self) -> bool:
+        """Whether the client waits to be told to send its body."""
+        return self._waits
+
+    @property
+    def peer(self) -> str:
+        """The address at the other end of the connection."""
+        name = self._protocol.peername
+        return str(name[0]) if isinstance(name, tuple) else str(name or "")
+
+    @property
+    def secure(self) -> bool:
+        """Whether the connection is TLS."""
+        return self._protocol.ssl_context is not None
+
+    @property
+    def remote(self) -> str:
+        """For aiohttp's own log."""
+        return self.peer
+
+    @property
+    def content_length(self) -> int | None:
+        text = self.headers.get("Content-Length")
+        if text is not None:
+            return int(text)
+        return None if "Transfer-Encoding" in self.headers else 0
+
+    @property
+    def body(self) -> ExchangeBody:
+        return ExchangeBody(self._stream, self.content_length, self.idle_timeout)
+
+    async def proceed(self) -> None:
+        """Answer Expect: 100-continue, once the request is let in."""
+        if self._waits and self.transport is not None:
+            self._waits = False
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def drain(self) -> None:
+        """Wait until the connection takes more. Raises ConnectionError."""
+        try:
+            async with asyncio.timeout(self.idle_timeout):
+                await self._protocol._drain_helper()  # noqa: SLF001 - the protocol's only way to wait
+        except TimeoutError:
+            self.abort()
+            raise ConnectionResetError("the client takes nothing") from None
+
+    async def flush(self) -> None:
+        """Wait until nothing is left in the connection's write buffer. Raises ConnectionError."""
+        transport = self.transport
+        if transport is None or transport.get_write_buffer_size() == 0:
+            return
+        low, high = transport.get_write_buffer_limits()
+        transport.set_write_buffer_limits(high=0)
+        try:
+            while transport.get_write_buffer_size():
+                await asyncio.sleep(0)
+                await self.drain()
+        finally:
+            transport.set_write_buffer_limits(high=high, low=low)
+
+    def abort(self) -> None:
+        """End the connection at once: the client must not take what it got for a whole answer."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _cancel(self, error: BaseException) -> None:
+        """The protocol calls it when the connection ends in the middle of a request: whoever reads the body learns it."""
+        set_exception(self._stream, error)
+
+    def _finish(self) -> None:
+        """The protocol calls it before the answer is sent."""
+
+
+class _Protocol(RequestHandler):
+    """aiohttp's protocol, with errors of HTTP itself in a form that every client here can read."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a request, and none has come."""
+        return self._waiter is not None and not self._messages
+
+    def handle_error(
+        self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> Any:
+        if isinstance(exc, ConnectionError):
+            raise ConnectionResetError("the client is gone") from None
+        if status >= 500 and exc is not None:
+            self.log_exception("the request could not be answered", exc_info=exc)
+        text = exc.message if isinstance(exc, HttpProcessingError) else message or "the request cannot be read"
+        return self.refuse(request, status, text)
+
+    @staticmethod
+    def refuse(request: Any, status: int, text: str) -> Answer:
+        """An answer to what cannot be read, which ends the connection."""
+        request.request_id = request.request_id or new_uuid()
+        code = "UNSUPPORTED" if status < 500 or status == 501 else "UNKNOWN"
+        body = json.dumps({"errors": [{"code": code, "message": text.split("\n", 1)[0][:200]}]}).encode()
+        return Answer(request, Reply(status, [("Content-Type", "application/json")], body, close=True))
+
+
+class HttpService:
+    """Hands connections to aiohttp and requests to `handler`."""
+
+    def __init__(self, handler: Handler, *, idle_timeout: float) -> None:
+        self._handler = handler
+        self.idle_timeout = idle_timeout
+        self.now = Now()
+        self._stopping = False
+        self._server = web.Server(
+            self._handle,  # type: ignore[arg-type]
+            request_factory=self._make_exchange,  # type: ignore[arg-type]
+        )
+        self._options: dict[str, Any] = {
+            "access_log": None,
+            "keepalive_timeout": 75.0,
+            "max_line_size": MAX_LINE,
+            "max_field_size": MAX_FIELD,
+            "lingering_time": 5.0,
+            "auto_decompress": False,
+        }
+
+    def __call__(self) -> RequestHandler:
+        """A protocol for one connection."""
+        return _Protocol(self._server, loop=asyncio.get_running_loop(), **self._options)
+
+    @property
+    def connections(self) -> int:
+        return len(self._server.connections)
+
+    async def stop(self, within: float) -> None:
+        """Close idle connections, let requests under way finish for `within` seconds, then end them.
+
+        aiohttp's own shutdown takes no more bytes from any connection, so a body that is still coming would never end.
+        """
+        self._stopping = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        while self._server.connections and loop.time() < deadline:
+            for protocol in self._server.connections:
+                if isinstance(protocol, _Protocol) and protocol.is_idle:
+                    protocol.force_close()
+            await asyncio.sleep(_STOP_LOOK)
+        self._server.pre_shutdown()
+        await self._server.shutdown(_STOP_LOOK)
+
+    def _make_exchange(
+        self,
+        message: "RawRequestMessage",
+        stream: "StreamReader",
+        protocol: RequestHandler,
+        writer: "AbstractStreamWriter",
+        task: "asyncio.Task[None]",
+    ) -> Exchange:
+        return Exchange(message, stream, protocol, writer, task, self)
+
+    async def _handle(self, exchange: Exchange) -> Answer:
+        coding = exchange.headers.get("Transfer-Encoding")
+        if coding is not None and coding.strip().lower() != "chunked":
+            # the parser undoes chunks and nothing else: what is left is not what the client means
+            return _Protocol.refuse(
+                exchange, 501, f"the transfer coding {coding[:80]!a} is not understood: use chunked"
+            )
+        try:
+            reply = await self._handler(exchange)
+        except ClientGone:
+            exchange.abort()
+            raise ConnectionResetError("the client is gone") from None
+        # a client that was not told to go on sends no body: what comes next would be taken for it
+        reply.close = reply.close or exchange.waits or self._stopping
+        return Answer(exchange, reply)
