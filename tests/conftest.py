@@ -1,0 +1,28 @@
+"""What holds for all tests: which may run, and what a failed one shows."""
+
+from collections.abc import Generator
+
+import pytest
+
+from tests import live, require
+
+
+def pytest_configure() -> None:
+    require.required()  # a misspelt capability stops the run before it could pass
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if require.long_form():
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="long: takes minutes; runs with LONGSHORE_LONG=1"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows the end of the log of every server that was up."""
+    report = yield
+    if report.failed:
+        report.sections += [(f"log of {server.url}", server.log_tail()) for server in live.RUNNING]
+    return report

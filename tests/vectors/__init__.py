@@ -1,0 +1,1 @@
+"""Data files that say what is right, and the runners that hold the code to them."""

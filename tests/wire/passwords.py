@@ -1,0 +1,81 @@
+"""Registry tokens made beside a running server, out of its own keys: good ones, and ones that no server would make."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+from auth.keys import SigningKeys
+from auth.secrets import Vault
+from auth.tokens import Tokens
+from base.ids import new_uuid
+from store.sqlite import SqliteDatabase
+from tests.live import LiveServer
+
+
+@dataclass(frozen=True)
+class Mint:
+    """The key that a server signs with now."""
+
+    identifier: str
+    secret: bytes
+    account: str = "123456789012"
+
+    @property
+    def root(self) -> str:
+        return f"arn:aws:iam::{self.account}:root"
+
+    def issue(
+        self,
+        audience: str,
+        *,
+        principal: str | None = None,
+        region: str = "us-east-1",
+        lifetime: int = 300,
+        scopes: Mapping[str, frozenset[str]] | None = None,
+        now: float | None = None,
+    ) -> str:
+        """What the server itself would issue to that principal."""
+        tokens = Tokens(_Fixed(self), lambda: time.time() if now is None else now, new_uuid)  # type: ignore[arg-type]
+        token, _ = tokens.issue(audience, principal or self.root, region=region, lifetime=lifetime, scopes=scopes)
+        return token
+
+    def claims(self, audience: str = "ecr", **changed: Any) -> dict[str, Any]:
+        now = int(time.time())
+        claims = {
+            "iss": "longshore", "aud": audience, "sub": self.root, "region": "us-east-1", "iat": now, "exp": now + 300,
+            "jti": new_uuid(),
+        }  # fmt: skip
+        return {key: value for key, value in {**claims, **changed}.items() if value is not None}
+
+    def sign(self, claims: Mapping[str, Any], **options: Any) -> str:
+        """A token of any claims, key, algorithm and header."""
+        key, algorithm = options.pop("key", self.secret), options.pop("algorithm", "HS256")
+        return jwt.encode(dict(claims), key, algorithm=algorithm, headers={"kid": self.identifier, **options})
+
+
+class _Fixed:
+    def __init__(self, mint: Mint) -> None:
+        self._mint = mint
+
+    def current(self) -> tuple[str, bytes]:
+        return self._mint.identifier, self._mint.secret
+
+
+def mint_of(server: LiveServer) -> Mint:
+    """Reads the signing key of a server's data directory."""
+    return asyncio.run(_mint(server.data))
+
+
+async def _mint(data: Path) -> Mint:
+    database = SqliteDatabase(data / "longshore.db")
+    try:
+        keys = SigningKeys(database, Vault((data / "server.key").read_text().split()), time.time)
+        await keys.load()
+        return Mint(*keys.current())
+    finally:
+        await database.close()

@@ -1,0 +1,522 @@
+"""Who gets what on every route: nobody, somebody without rights, and root.
+
+The table has a line for each row of the router, with a request that it matches; a row that no line matches fails the
+tests, so a route cannot come into being without a decision about who may use it.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+import jwt
+import pytest
+
+from registry.oci.routes import ROUTES, Router
+from tests.faults.stock import rows_of
+from tests.live import LiveServer
+from tests.wire.client import INDEX, Answer, Client, Wire, basic, descriptor, digest_of, request
+from tests.wire.passwords import Mint, mint_of
+
+REPOSITORY = "access/there"
+NOWHERE = "access/nowhere"
+NOTHING = "0" * 64
+NO_UPLOAD = "00000000-0000-4000-8000-000000000000"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One request of the table. {name}, {digest}, {manifest}, {tag}, {upload} are filled in, by what is there or not."""
+
+    method: str
+    path: str
+    root: int
+    """Status for root where everything named is there."""
+    missing: int
+    """Status for root where the repository is there and the thing named in it is not."""
+    body: bytes = b""
+    known: int = 0
+    """Status for a known caller without rights, where it is another than a refusal."""
+
+
+INDEX_BODY = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).encode()
+
+TABLE = (
+    Line("GET", "/v2/", 200, 200, known=200),
+    Line("HEAD", "/v2/", 200, 200, known=200),
+    Line("GET", "/v2/_catalog", 200, 200),
+    Line("GET", "/v2/{name}/tags/list", 200, 200),
+    Line("GET", "/v2/{name}/referrers/{manifest}", 200, 200),
+    Line("HEAD", "/v2/{name}/manifests/{tag}", 200, 404),
+    Line("GET", "/v2/{name}/manifests/{tag}", 200, 404),
+    Line("HEAD", "/v2/{name}/manifests/{manifest}", 200, 404),
+    Line("GET", "/v2/{name}/manifests/{manifest}", 200, 404),
+    Line("PUT", "/v2/{name}/manifests/{tag}", 201, 201, body=INDEX_BODY),
+    Line("HEAD", "/v2/{name}/blobs/{digest}", 200, 404),
+    Line("GET", "/v2/{name}/blobs/{digest}", 200, 404),
+    Line("POST", "/v2/{name}/blobs/uploads/", 202, 202),
+    Line("POST", "/v2/{name}/blobs/uploads", 202, 202),
+    Line("POST", "/v2/{name}/blobs/uploads/?mount={digest}", 201, 202),
+    Line("POST", "/v2/{name}/blobs/uploads/?mount={digest}&from={name}", 201, 202),
+    Line("GET", "/v2/{name}/blobs/uploads/{upload}", 204, 404),
+    Line("PATCH", "/v2/{name}/blobs/uploads/{upload}", 202, 404, body=b"abc"),
+    Line("DELETE", "/v2/{name}/blobs/uploads/{upload}", 204, 404),
+    Line("PUT", "/v2/{name}/blobs/uploads/{upload}?digest={digest}", 201, 404, body=b"a layer"),
+    Line("DELETE", "/v2/{name}/manifests/{tag}", 202, 404),
+    Line("DELETE", "/v2/{name}/manifests/{manifest}", 202, 404),
+    Line("DELETE", "/v2/{name}/blobs/{digest}", 202, 404),
+)
+
+
+@pytest.fixture(scope="module")
+def mint(server: LiveServer) -> Mint:
+    return mint_of(server)
+
+
+def line_id(line: Line) -> str:
+    return f"{line.method} {line.path}"
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the braces of the table stand for."""
+
+    name: str
+    digest: str
+    manifest: str
+    tag: str
+    upload: str
+
+    def fill(self, path: str) -> str:
+        return path.format(**dataclasses.asdict(self))
+
+
+@pytest.fixture
+def there(root: Client) -> Names:
+    """Everything that the table names."""
+    root.push_image(REPOSITORY, "tag")
+    manifest = root.push_manifest(REPOSITORY, INDEX_BODY, "index", INDEX)
+    blob = root.push_blob(REPOSITORY, b"a layer of no image")
+    location = root.begin(REPOSITORY)
+    return Names(REPOSITORY, blob, manifest, "tag", location.rpartition("/")[2])
+
+
+MISSING = Names(REPOSITORY, f"sha256:{NOTHING}", f"sha256:{NOTHING}", "no-such-tag", NO_UPLOAD)
+FRESH = dataclasses.replace(MISSING, tag="made-by-this-push")
+
+
+def test_every_route_has_a_line_in_the_table() -> None:
+    router = Router()
+    found = {router.find(line.method, MISSING.fill(line.path).partition("?")[0])[0] for line in TABLE}  # type: ignore[index]
+    forgotten = [f"{route.method} {route.pattern.pattern}" for route in ROUTES if route not in found]
+    assert not forgotten
+
+
+def test_every_route_names_its_actions() -> None:
+    assert [route for route in ROUTES if not route.actions or not route.scope] == []
+
+
+@pytest.mark.parametrize("line", TABLE, ids=line_id)
+def test_root_may(line: Line, root: Client, there: Names) -> None:
+    body = line.body
+    path = there.fill(line.path)
+    if line.method == "PUT" and "uploads" in path:
+        path = path.replace(there.digest, digest_of(body))
+    assert root(line.method, path, body).status == line.root
+
+
+@pytest.mark.parametrize("line", TABLE, ids=line_id)
+def test_root_is_told_what_is_missing(line: Line, root: Client, there: Names) -> None:
+    names = FRESH if line.method == "PUT" else MISSING
+    assert root(line.method, names.fill(line.path), line.body).status == line.missing
+
+
+def refusals(client: Client, line: Line, there: Names) -> list[Answer]:
+    """The answers to the same request about things that are there and things that are not."""
+    nowhere = dataclasses.replace(MISSING, name=NOWHERE)
+    return [client(line.method, names.fill(line.path), line.body) for names in (there, MISSING, nowhere)]
+
+
+@pytest.mark.parametrize("line", TABLE, ids=line_id)
+def test_nobody_gets_the_same_refusal_whether_or_not_it_exists(line: Line, server: LiveServer, there: Names) -> None:
+    with Client(server, authorization="") as nobody:
+        answers = refusals(nobody, line, there)
+    assert {answer.status for answer in answers} == {401}
+    assert len({answer.sameness() for answer in answers}) == 1
+    challenge = f'Basic realm="{server.url}/",service="ecr.amazonaws.com"'
+    assert answers[0].headers.get_all("WWW-Authenticate") == [challenge]  # type: ignore[attr-defined]
+    assert answers[0].body == (b"" if line.method == "HEAD" else b"Not Authorized\n")
+
+
+IMPOSTORS = {
+    "a wrong secret": lambda server, mint: basic(server.access_key_id, "wrong"),
+    "an unknown key": lambda server, mint: basic("AKIAAAAAAAAAAAAAAAAA", server.secret_access_key),
+    "no secret": lambda server, mint: basic(server.access_key_id, ""),
+    "a token of a principal that is gone": lambda server, mint: basic(
+        "AWS", mint.issue("ecr", principal="arn:aws:iam::123456789012:user/gone")
+    ),
+    "a token of another region": lambda server, mint: basic("AWS", mint.issue("ecr", region="eu-west-1")),
+    "a Bearer token as a password": lambda server, mint: basic("AWS", mint.issue("registry")),
+    "a password as a Bearer token": lambda server, mint: f"Bearer {mint.issue('ecr')}",
+    "a refresh token as a Bearer token": lambda server, mint: f"Bearer {mint.issue('refresh')}",
+    "a link as a Bearer token": lambda server, mint: f"Bearer {mint.issue('blob')}",
+    "another scheme": lambda server, mint: f"Negotiate {mint.issue('ecr')}",
+}
+
+
+@pytest.mark.parametrize("line", TABLE, ids=line_id)
+def test_a_wrong_secret_gets_the_same_refusal_whether_or_not_it_exists(
+    line: Line, server: LiveServer, there: Names
+) -> None:
+    with Client(server, authorization=basic(server.access_key_id, "wrong")) as impostor:
+        answers = refusals(impostor, line, there)
+    assert {answer.status for answer in answers} == {401}
+    assert len({answer.sameness() for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("impostor", IMPOSTORS.values(), ids=IMPOSTORS)
+def test_impostors_are_not_let_in(impostor, server: LiveServer, mint: Mint, there: Names) -> None:
+    authorization = impostor(server, mint)
+    with Client(server, authorization=authorization) as client:
+        assert client("GET", "/v2/").said == (401, "UNAUTHORIZED")
+        answer = client("GET", there.fill("/v2/{name}/tags/list"))
+    assert answer.said == (401, "UNAUTHORIZED")
+    # who came with a Bearer token is told what such a token has to be
+    wanted = "Bearer " if authorization.startswith("Bearer ") else "Basic "
+    assert answer.headers["WWW-Authenticate"].startswith(wanted)
+
+
+@pytest.mark.parametrize("line", TABLE, ids=line_id)
+def test_a_token_without_scopes_gets_the_same_refusal_whether_or_not_it_exists(
+    line: Line, server: LiveServer, mint: Mint, there: Names
+) -> None:
+    with Client(server, authorization=f"Bearer {mint.issue('registry', scopes={})}") as stranger:
+        answers = refusals(stranger, line, there)
+    # the repository's name is asked for in the challenge, so the third may differ from the first two by its name alone
+    same = {
+        (status, str(headers).replace(NOWHERE, REPOSITORY), body)
+        for status, headers, body in (answer.sameness() for answer in answers)
+    }
+    assert {answer.status for answer in answers} == {line.known or 401}
+    assert len(same) == 1
+    if not line.known and line.method != "HEAD":
+        assert answers[0].code == "DENIED"
+
+
+@pytest.mark.parametrize("line", TABLE, ids=line_id)
+def test_the_root_user_of_another_account_is_a_stranger(line: Line, server: LiveServer, there: Names) -> None:
+    host = f"999999999999.dkr.ecr.us-east-1.registry.test:{server.port}"
+    with Client(server, host=host) as stranger:
+        answers = refusals(stranger, line, there)
+    same = {
+        (status, headers, body.replace(NOWHERE.encode(), REPOSITORY.encode()))
+        for status, headers, body in (
+            (answer.status, [pair for pair in answer.sameness()[1] if pair[0] != "content-length"], answer.body)
+            for answer in answers
+        )
+        for headers in [str(headers)]
+    }
+    assert {answer.status for answer in answers} == {line.known or 403}
+    assert len(same) == 1
+    if not line.known and line.method != "HEAD":
+        assert answers[0].code == "DENIED"
+        assert " is not authorized to perform: ecr:" in answers[0].message
+
+
+@pytest.mark.parametrize("path", ["/v2/{name}/nothing", "/v2/nothing", "/v2/{name}/manifests/", "/v2/{name}/"])
+def test_paths_that_no_route_has_are_behind_the_gate_too(path: str, server: LiveServer, root: Client) -> None:
+    with Client(server, authorization="") as nobody:
+        assert nobody("GET", path.format(name=REPOSITORY)).status == 401
+        assert nobody("TRACE", path.format(name=REPOSITORY)).status == 401
+    assert root("GET", path.format(name=REPOSITORY)).said == (404, "NAME_UNKNOWN")
+
+
+def test_nothing_that_was_refused_left_a_trace(server: LiveServer, root: Client, there: Names) -> None:
+    with Client(server, authorization="") as nobody:
+        for line in TABLE:
+            refusals(nobody, line, there)
+    assert root("GET", "/v2/_catalog").json == {"repositories": [REPOSITORY]}
+    for method, path in (("GET", "manifests/{tag}"), ("GET", "manifests/{manifest}"), ("GET", "blobs/{digest}")):
+        assert root(method, there.fill("/v2/{name}/" + path)).status == 200
+    assert root("GET", there.fill("/v2/{name}/blobs/uploads/{upload}")).status == 204
+
+
+# What a token is and is not good for
+
+
+def scoped(server: LiveServer, mint: Mint, **scopes: str) -> Client:
+    granted = {
+        name.replace("__", ":", 1).replace("__", "/"): frozenset(actions.split(",")) for name, actions in scopes.items()
+    }
+    return Client(server, authorization=f"Bearer {mint.issue('registry', scopes=granted)}")
+
+
+def test_a_token_to_pull_does_not_push(server: LiveServer, mint: Mint, there: Names) -> None:
+    with scoped(server, mint, repository__access__there="pull") as reader:
+        assert reader("GET", there.fill("/v2/{name}/manifests/{tag}")).status == 200
+        assert reader("GET", there.fill("/v2/{name}/blobs/{digest}")).status == 200
+        for line in TABLE:
+            if line.method in {"PUT", "POST", "PATCH", "DELETE"}:
+                refused = reader(line.method, there.fill(line.path), line.body)
+                assert refused.said == (401, "DENIED"), line
+                assert 'error="insufficient_scope"' in refused.headers["WWW-Authenticate"]
+
+
+def test_a_token_to_push_does_not_delete(server: LiveServer, mint: Mint, there: Names) -> None:
+    with scoped(server, mint, repository__access__there="pull,push") as writer:
+        assert writer("POST", there.fill("/v2/{name}/blobs/uploads/")).status == 202
+        for path in ("manifests/{tag}", "manifests/{manifest}", "blobs/{digest}"):
+            assert writer("DELETE", there.fill("/v2/{name}/" + path)).said == (401, "DENIED")
+
+
+def test_a_token_for_one_repository_does_not_reach_another(
+    server: LiveServer, mint: Mint, root: Client, there: Names
+) -> None:
+    secret = root.push_blob("access/other", b"only in the other repository")
+    with scoped(server, mint, repository__access__there="pull,push,delete") as client:
+        assert client("GET", f"/v2/access/other/blobs/{secret}").said == (401, "DENIED")
+        for query in (f"?mount={secret}&from=access/other", f"?mount={secret}"):
+            answer = client("POST", f"/v2/{REPOSITORY}/blobs/uploads/{query}")
+            assert answer.status == 202, "a mount without leave to read the source is an upload"
+        assert client("HEAD", f"/v2/{REPOSITORY}/blobs/{secret}").status == 404
+
+
+def test_knowing_a_digest_is_no_leave_to_read(root: Client, there: Names) -> None:
+    secret = root.push_blob("access/other", b"known by its digest only")
+    assert root("HEAD", f"/v2/{REPOSITORY}/blobs/{secret}").status == 404
+    assert root("GET", f"/v2/{REPOSITORY}/blobs/{secret}").said == (404, "BLOB_UNKNOWN")
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "config": descriptor("application/vnd.oci.image.config.v1+json", b"known by its digest only"),
+            "layers": [],
+        }
+    ).encode()
+    answer = root(
+        "PUT", f"/v2/{REPOSITORY}/manifests/x", manifest, Content_Type="application/vnd.oci.image.manifest.v1+json"
+    )
+    assert answer.said == (404, "MANIFEST_BLOB_UNKNOWN")
+
+
+def test_an_upload_is_known_in_its_repository_only(root: Client, there: Names) -> None:
+    root.push_blob("access/other", b"x")
+    path = f"/v2/access/other/blobs/uploads/{there.upload}"
+    assert root("GET", path).said == (404, "BLOB_UPLOAD_UNKNOWN")
+    assert root("PATCH", path, b"abc").said == (404, "BLOB_UPLOAD_UNKNOWN")
+    assert root("PUT", f"{path}?digest={digest_of(b'abc')}", b"abc").said == (404, "BLOB_UPLOAD_UNKNOWN")
+    assert root("DELETE", path).said == (404, "BLOB_UPLOAD_UNKNOWN")
+    assert root("GET", there.fill("/v2/{name}/blobs/uploads/{upload}")).headers["Range"] == "0-0"
+
+
+@pytest.fixture(scope="module")
+def forgeries(server: LiveServer) -> dict[str, tuple[str, int]]:
+    """Name -> (password, status)."""
+    mint = mint_of(server)
+    key, wrong = "not the key, but as long as one...", 401
+    good = mint.claims()
+    header, payload, signature = mint.sign(good).split(".")
+    none = jwt.encode(good, None, algorithm="none", headers={"kid": mint.identifier})  # type: ignore[arg-type]
+    return {
+        "alg none": (none, wrong),
+        "alg none, signature kept": (none + signature, wrong),
+        "another key": (mint.sign(good, key=key), wrong),
+        "a key in the header": (mint.sign(good, key=key, jwk={"kty": "oct", "k": "bm90IHRoZSBrZXk"}), wrong),
+        "a key set in the header": (mint.sign(good, key=key, jku="http://127.0.0.1:9/keys.json"), wrong),
+        "a certificate in the header": (mint.sign(good, key=key, x5u="http://127.0.0.1:9/x", x5c=["AAAA"]), wrong),
+        "HS512": (mint.sign(good, key=mint.secret * 2, algorithm="HS512"), wrong),
+        "HS512 with our key": (mint.sign(good, algorithm="HS384", key=mint.secret + b"-" * 32), wrong),
+        "an unknown key id": (mint.sign(good, kid="feedfacefeedface"), wrong),
+        "a path as key id": (mint.sign(good, kid="../../../../dev/null"), wrong),
+        "SQL as key id": (mint.sign(good, kid="' OR 1=1 --"), wrong),
+        "no audience": (mint.sign(mint.claims(aud=None)), wrong),
+        "another audience": (mint.sign(mint.claims("registry")), wrong),
+        "another issuer": (mint.sign(mint.claims(iss="elsewhere")), wrong),
+        "no expiry": (mint.sign(mint.claims(exp=None)), wrong),
+        "no subject": (mint.sign(mint.claims(sub=None)), wrong),
+        "a subject that is nobody": (mint.sign(mint.claims(sub="anonymous")), wrong),
+        "not before tomorrow": (mint.sign(mint.claims(nbf=good["iat"] + 86400)), wrong),
+        "expired": (mint.sign(mint.claims(exp=good["iat"] - 1)), 403),
+        "expired long ago": (mint.sign(mint.claims(exp=1)), 403),
+        "another payload": (f"{header}.{payload[:-4]}AAAA.{signature}", wrong),
+        "cut short": (f"{header}.{payload}", 400),
+        "nothing": ("", 400),
+        "no token": ("hunter2", 400),
+        "dots": ("." * 4000, 400),
+        "too long": ("a" * 9000, 400),
+        "not ASCII": ("päss.wörd.€", 400),
+    }
+
+
+FORGERIES = (
+    "alg none", "alg none, signature kept", "another key", "a key in the header", "a key set in the header",
+    "a certificate in the header", "HS512", "HS512 with our key", "an unknown key id", "a path as key id",
+    "SQL as key id", "no audience", "another audience", "another issuer", "no expiry", "no subject",
+    "a subject that is nobody", "not before tomorrow", "expired", "expired long ago", "another payload", "cut short",
+    "nothing", "no token", "dots", "too long", "not ASCII",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_forged_tokens_are_refused(name: str, forgeries: dict[str, tuple[str, int]], server: LiveServer) -> None:
+    password, status = forgeries[name]
+    with Client(server, authorization=basic("AWS", password)) as forger:
+        answer = forger("GET", f"/v2/{REPOSITORY}/tags/list")
+    assert answer.status == status
+    assert answer.code in {"UNAUTHORIZED", "DENIED"}
+    assert password not in answer.body.decode() or not password
+
+
+def test_every_forgery_is_tried(forgeries: dict[str, tuple[str, int]]) -> None:
+    assert forgeries.keys() == set(FORGERIES)
+
+
+def test_an_expired_token_says_how_to_go_on(server: LiveServer, mint: Mint) -> None:
+    password = mint.sign(mint.claims(exp=1))
+    with Client(server, authorization=basic("AWS", password)) as client:
+        answer = client("GET", "/v2/")
+    assert answer.said == (403, "DENIED")
+    assert answer.message == "Your authorization token has expired. Reauthenticate and try again."
+
+
+AUTHORIZATIONS = {
+    "empty Basic": (b"Basic ", 400, "DENIED"),
+    "Basic of no base64": (b"Basic !!!!", 400, "DENIED"),
+    "Basic without a colon": (b"Basic YWJj", 400, "DENIED"),
+    "Basic that is not UTF-8": (b"Basic //79Og==", 400, "DENIED"),
+    "Basic with bytes above 127": (b"Basic \xff\xfe", 400, "DENIED"),
+    "a Bearer of bytes above 127": (b"Bearer \xff.\xfe.\xfd", 401, "UNAUTHORIZED"),
+    "an empty Bearer": (b"Bearer ", 400, "DENIED"),
+    "12 KiB": (b"Basic " + b"A" * 13000, 401, "UNAUTHORIZED"),
+    "only a scheme": (b"Basic", 400, "DENIED"),
+    "no scheme": (b"YWJjOmRlZg==", 401, "UNAUTHORIZED"),
+}
+
+
+@pytest.mark.parametrize("case", AUTHORIZATIONS.values(), ids=AUTHORIZATIONS)
+def test_malformed_authorizations_are_refused(case: tuple[bytes, int, str], server: LiveServer) -> None:
+    field, status, code = case
+    with Wire(server) as wire:
+        wire.send(request("GET", "/v2/", "Authorization: " + field.decode("latin-1")))
+        assert wire.receive().said == (status, code)
+
+
+# What is not under /v2/
+
+OPERATIONS = {
+    # path: (nobody, a wrong secret, root)
+    "/healthz": (200, 200, 200),
+    "/readyz": (200, 200, 200),
+    "/metrics": (200, 200, 200),
+    "/token": (401, 401, 200),
+    "/token?scope=repository:access/there:pull": (401, 401, 200),
+    "/_blobs/forged": (403, 403, 403),
+    "/_blobs/": (403, 403, 403),
+    "/nothing": (404, 404, 404),
+    "/v1/": (404, 404, 404),
+    "/v2": (401, 401, 200),
+    "/..": (404, 404, 404),
+    "/healthz/": (404, 404, 404),
+    "//v2/": (404, 404, 404),
+}
+
+
+@pytest.mark.parametrize("path", OPERATIONS)
+def test_what_is_beside_v2(path: str, server: LiveServer) -> None:
+    authorizations = ("", basic(server.access_key_id, "wrong"), None)
+    found = []
+    for authorization in authorizations:
+        with Client(server, authorization=authorization) as client:
+            found.append(client("GET", path).status)
+    assert tuple(found) == OPERATIONS[path]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_looking_is_all_that_probes_can_do(path: str, method: str, root: Client) -> None:
+    answer = root(method, path)
+    assert answer.status == 405
+    assert answer.headers["Allow"] == "GET, HEAD"
+
+
+def test_a_link_is_good_for_its_blob_and_for_nothing_else(
+    server: LiveServer, mint: Mint, root: Client, there: Names
+) -> None:
+    with rows_of(server.data) as rows:
+        (repository,) = rows.execute("SELECT id FROM repositories WHERE name = ?", (REPOSITORY,)).fetchone()
+    good = mint.issue("blob", principal=f"{repository}@{there.digest}", region="")
+    with Client(server, authorization="") as nobody:
+        assert nobody("GET", f"/_blobs/{good}").body == b"a layer of no image"
+        head = nobody("HEAD", f"/_blobs/{good}")
+        assert (head.status, head.headers["Content-Length"], head.body) == (200, "19", b"")
+        assert nobody("GET", f"/_blobs/{good}", Range="bytes=2-6").body == b"layer"
+        assert nobody("GET", f"/_blobs/{good}", Range="bytes=99-").status == 416
+        assert nobody("PUT", f"/_blobs/{good}", b"x").status == 405
+        for token in (
+            mint.issue("ecr", principal=f"{repository}@{there.digest}"),
+            mint.issue("blob", principal=f"{repository}@{there.digest}", now=1.0),
+            good[:-4] + "AAAA",
+        ):
+            assert nobody("GET", f"/_blobs/{token}").status == 403
+        for principal in (f"{repository}@sha256:{NOTHING}", f"1@{there.digest}"):
+            assert nobody("GET", f"/_blobs/{mint.issue('blob', principal=principal)}").status == 404
+        assert nobody("GET", "/v2/", Authorization=f"Bearer {good}").status == 401
+
+
+def test_who_forwards_is_believed_only_if_it_is_trusted(server: LiveServer) -> None:
+    with Client(server, authorization="") as nobody:
+        answer = nobody(
+            "GET", "/v2/", X_Forwarded_Host="evil.test", X_Forwarded_Proto="https", Forwarded="host=evil.test"
+        )
+    assert answer.headers["WWW-Authenticate"] == f'Basic realm="{server.url}/",service="ecr.amazonaws.com"'
+
+
+@pytest.mark.parametrize(
+    "host", ['evil.test"', "evil.test/path", "a b", "evil\\", "%0d%0aX: 1", "x" * 300, "[::1", ""], ids=repr
+)
+def test_a_strange_host_gets_into_no_challenge(host: str, server: LiveServer) -> None:
+    with Wire(server) as wire:
+        wire.send(f"GET /v2/ HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        answer = wire.receive()
+    if answer.status == 400:
+        return
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"] == 'Basic realm="http://localhost/",service="ecr.amazonaws.com"'
+
+
+# The AWS APIs
+
+TARGET = "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories"
+
+
+def test_nobody_calls_an_api(server: LiveServer) -> None:
+    with Client(server, authorization="") as nobody:
+        answer = nobody("POST", "/", b"{}", Content_Type="application/x-amz-json-1.1", X_Amz_Target=TARGET)
+    assert answer.status == 400
+    assert answer.json["__type"].rpartition("#")[2] == "MissingAuthenticationTokenException"
+
+
+def test_a_wrong_secret_calls_no_api(server: LiveServer) -> None:
+    stranger = server.client("ecr", aws_secret_access_key="wrong")
+    with pytest.raises(stranger.exceptions.ClientError) as caught:
+        stranger.describe_repositories()
+    assert caught.value.response["Error"]["Code"] == "InvalidSignatureException"
+
+
+def test_an_unknown_key_calls_no_api(server: LiveServer) -> None:
+    stranger = server.client("ecr", aws_access_key_id="AKIAAAAAAAAAAAAAAAAA")
+    with pytest.raises(stranger.exceptions.ClientError) as caught:
+        stranger.describe_repositories()
+    assert caught.value.response["Error"]["Code"] == "UnrecognizedClientException"
+
+
+def test_a_bearer_token_calls_no_api(server: LiveServer, mint: Mint) -> None:
+    token = mint.issue("registry", scopes={"registry:catalog": frozenset({"*"})})
+    for authorization in (f"Bearer {token}", basic(server.access_key_id, server.secret_access_key)):
+        with Client(server, authorization=authorization) as client:
+            answer = client("POST", "/", b"{}", Content_Type="application/x-amz-json-1.1", X_Amz_Target=TARGET)
+        assert answer.status in {400, 403}
+        assert b"repositories" not in answer.body
+
+
+def test_root_calls_an_api(server: LiveServer, there: Names) -> None:
+    found = server.client("ecr").describe_repositories()["repositories"]
+    assert REPOSITORY in [repository["repositoryName"] for repository in found]
