@@ -1,0 +1,3 @@
+module longshore.example/bench/load
+
+go 1.22
