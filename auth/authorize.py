@@ -1,47 +1,221 @@
 """The one gate. Every route and every operation asks it for the set of accesses that it needs.
 
-It knows the root user of an account, who may do everything to the account's own resources, and refuses everyone else.
+It gathers what counts (the caller's policies, the resource's, the organisation's, the context keys), lets
+`auth.policy.evaluate` decide, and tells the audit.
 """
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
-from auth.access import ALLOWED, Access, Circumstances, Decision, Principal, PrincipalKind
+from auth.access import ALLOWED, Access, Circumstances, Decision, Principal, PrincipalKind, SessionKind, Value
+from auth.directory import Directory, Grants, is_limited
 from auth.errors import AccessDenied
+from auth.policy.evaluate import InForce, PolicySet, Reason, Request, Verdict, evaluate, sentence
+from base.clock import Clock, moment
 
-_NO_IDENTITY_POLICY = "because no identity-based policy allows the {action} action"
-_NO_RESOURCE_POLICY = "because no resource-based policy allows the {action} action"
+_NOBODY = Grants(None, None, (), "", "", ())
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What counts of a resource: its owner's account (empty: the caller's), its policies and its tags."""
+
+    owner: str = ""
+    repository: PolicySet | None = None
+    registry: PolicySet | None = None
+    trust: PolicySet | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+class Resources(Protocol):
+    """Knows the resources of one service."""
+
+    async def facts(self, access: Access, *, account: str, region: str) -> Facts:
+        """`account` is the caller's, `region` the request's: they stand in where the resource is `*`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A decision with everything that it rests on, for the audit."""
+
+    at: float
+    request: Request
+    circumstances: Circumstances
+    force: InForce
+    verdict: Verdict
 
 
 class Gate:
-    """Decides. Pure but for what it is given."""
+    """Decides."""
 
-    def decide(self, principal: Principal, accesses: Iterable[Access], circumstances: Circumstances) -> Decision:  # noqa: ARG002 - conditions read them
-        """Allowed only if every access is."""
+    def __init__(
+        self,
+        directory: Directory,
+        resources: Mapping[str, Resources],
+        *,
+        clock: Clock = time.time,
+        anonymous_pull: bool = False,
+        record: Callable[[Judgement], None] | None = None,
+    ) -> None:
+        """`resources` has an entry for each service that appears in ARNs; `anonymous_pull` is the setting."""
+        self._directory = directory
+        self._resources = dict(resources)
+        self._clock = clock
+        self._anonymous_pull = anonymous_pull
+        self._record = record
+        self._second = 0
+        self._time = ("", "")
+
+    async def decide(self, principal: Principal, accesses: Iterable[Access], circumstances: Circumstances) -> Decision:
+        """Allowed only if every access is; stops at the first that is not. Raises DatabaseUnavailable."""
         for access in accesses:
-            owner = _owner(access.resource)
-            own = not owner or owner == principal.account
-            if principal.kind is PrincipalKind.ROOT and own:
-                continue
-            reason = _NO_IDENTITY_POLICY if own else _NO_RESOURCE_POLICY
-            return Decision(allowed=False, refused=access, sentence=refusal(principal, access, reason))
+            judgement = await self.judge(principal, access, circumstances)
+            if not judgement.verdict.allowed:
+                return Decision(allowed=False, refused=access, sentence=sentence(judgement.request, judgement.verdict))
         return ALLOWED
 
-    def authorize(self, principal: Principal, accesses: Iterable[Access], circumstances: Circumstances) -> None:
-        """Raises AccessDenied with AWS's sentence for the first access that is refused."""
-        decision = self.decide(principal, accesses, circumstances)
+    async def authorize(self, principal: Principal, accesses: Iterable[Access], circumstances: Circumstances) -> None:
+        """Raises AccessDenied with AWS's sentence for the first access that is refused; DatabaseUnavailable."""
+        decision = await self.decide(principal, accesses, circumstances)
         if not decision.allowed:
             raise AccessDenied(decision.sentence)
 
+    async def judge(self, principal: Principal, access: Access, circumstances: Circumstances) -> Judgement:
+        """One access, with its reasons. Raises DatabaseUnavailable."""
+        grants, session = _NOBODY, None
+        if principal.kind is not PrincipalKind.ANONYMOUS:
+            grants = await self._directory.grants(principal)
+            if principal.session is not None:
+                session = await self._directory.session(principal)
+        facts = await self._facts(principal, access, circumstances)
+        now = self._clock()
+        request = Request(
+            principal,
+            access.action,
+            access.resource,
+            self._context(now, principal, access, circumstances, grants, facts),
+        )
+        force = InForce(
+            identity=grants.identity,
+            boundary=grants.boundary,
+            session=session,
+            federated_without=is_limited(principal),
+            controls=grants.controls,
+            repository=facts.repository,
+            registry=facts.registry,
+            trust=facts.trust,
+            owner=facts.owner,
+            anonymous_resource=self._anonymous_pull,
+        )
+        verdict = _limits_of_sessions(request) or evaluate(request, force)
+        judgement = Judgement(now, request, circumstances, force, verdict)
+        if self._record is not None:
+            self._record(judgement)
+        return judgement
 
-def refusal(principal: Principal, access: Access, reason: str) -> str:
-    """AWS's sentence (IAM, "Troubleshoot access denied error messages")."""
-    return (
-        f"User: {principal.arn} is not authorized to perform: {access.action} on resource: {access.resource} "
-        + reason.format(action=access.action)
-    )
+    async def _facts(self, principal: Principal, access: Access, circumstances: Circumstances) -> Facts:
+        resource = access.resource
+        if resource == "*":
+            service = access.action.partition(":")[0]
+            owner = ""
+        else:
+            parts = resource.split(":", 5)
+            if len(parts) != 6:
+                return Facts()
+            service, owner = parts[2], parts[4]
+        known = self._resources.get(service)
+        if known is None:
+            return Facts(owner=owner)
+        return await known.facts(access, account=principal.account, region=circumstances.region)
+
+    def _context(
+        self,
+        now: float,
+        principal: Principal,
+        access: Access,
+        circumstances: Circumstances,
+        grants: Grants,
+        facts: Facts,
+    ) -> dict[str, Value]:
+        """The global condition context keys (IAM, "AWS global condition context keys"), in lower case."""
+        second = int(now)
+        if second != self._second:
+            self._time = (moment(second).strftime("%Y-%m-%dT%H:%M:%SZ"), str(second))
+            self._second = second
+        iso, epoch = self._time
+        context: dict[str, Value] = {
+            "aws:currenttime": iso,
+            "aws:epochtime": epoch,
+            "aws:securetransport": "true" if circumstances.secure else "false",
+            "aws:principaltype": principal.kind.value,
+            "aws:userid": principal.unique_id,
+            "aws:viaawsservice": "false",
+        }
+        if circumstances.source_ip:
+            context["aws:sourceip"] = circumstances.source_ip
+        if circumstances.user_agent:
+            context["aws:useragent"] = circumstances.user_agent
+        if circumstances.region:
+            context["aws:requestedregion"] = circumstances.region
+        if circumstances.referer:
+            context["aws:referer"] = circumstances.referer
+        if principal.kind is not PrincipalKind.ANONYMOUS:
+            context["aws:principalarn"] = principal.identity_arn or principal.arn
+            context["aws:principalaccount"] = principal.account
+            context["aws:principalisawsservice"] = "false"
+            if principal.kind is PrincipalKind.USER:
+                context["aws:username"] = principal.name
+            if principal.session is not None:
+                _add_session(context, principal)
+            for key, value in grants.tags:
+                context.setdefault(f"aws:principaltag/{key.lower()}", value)
+            if grants.organization:
+                context["aws:principalorgid"] = grants.organization
+                context["aws:principalorgpaths"] = (grants.organization_path,)
+        context["aws:resourceaccount"] = facts.owner or principal.account
+        for key, value in facts.tags:
+            lowered = key.lower()
+            context["aws:resourcetag/" + lowered] = value
+            if access.action.startswith("ecr:"):
+                context["ecr:resourcetag/" + lowered] = value
+        for key, given in circumstances.keys.items():
+            context[key.lower()] = given
+        for key, given in access.keys:
+            context[key.lower()] = given
+        return context
 
 
-def _owner(resource: str) -> str:
-    """The account in an ARN, or nothing: the resource is the caller's own."""
-    parts = resource.split(":", 5)
-    return parts[4] if len(parts) == 6 else ""
+def _add_session(context: dict[str, Value], principal: Principal) -> None:
+    session = principal.session
+    assert session is not None
+    context["aws:multifactorauthpresent"] = "false"
+    context["aws:tokenissuetime"] = moment(int(session.issued_at)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if session.source_identity:
+        context["aws:sourceidentity"] = session.source_identity
+    if session.provider:
+        context["aws:federatedprovider"] = session.provider
+    for key, value in session.tags:  # they win over the role's own
+        context[f"aws:principaltag/{key.lower()}"] = value
+    for key, claim in session.claims:
+        context[key.lower()] = claim
+
+
+_WITHOUT_MFA = {
+    SessionKind.TOKEN: frozenset({"sts:AssumeRole", "sts:GetCallerIdentity"}),
+    SessionKind.FEDERATION: frozenset({"sts:GetCallerIdentity"}),
+}
+
+
+def _limits_of_sessions(request: Request) -> Verdict | None:
+    """GetSessionToken's sessions call nothing of IAM (without MFA, which there is none of here) and of STS only what
+    STS's documentation, "Comparing AWS STS credentials", leaves them; GetFederationToken's even less."""
+    session = request.principal.session
+    if session is None or session.kind not in _WITHOUT_MFA:
+        return None
+    service = request.action.partition(":")[0]
+    if service == "iam" or (service == "sts" and request.action not in _WITHOUT_MFA[session.kind]):
+        return Verdict(allowed=False, reason=Reason.NO_SESSION)
+    return None

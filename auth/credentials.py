@@ -26,7 +26,8 @@ class AccessKey:
 
 def root_of(account: str) -> Principal:
     """The root user of an account."""
-    return Principal(PrincipalKind.ROOT, account, f"arn:{_PARTITION}:iam::{account}:root", account)
+    arn = f"arn:{_PARTITION}:iam::{account}:root"
+    return Principal(PrincipalKind.ROOT, account, arn, account, identity_arn=arn, identity_id=account)
 
 
 class Keyring:

@@ -82,12 +82,13 @@ class Call(Generic[P]):
 class Operation(Generic[P, A]):
     """A row: a name of the model, what serves it, and the accesses it needs (empty: none but to be who one is).
 
+    Accesses that have to be looked up (a user's ARN has a path) are awaited.
     `signed` is False for the operations that the model declares as unsigned.
     """
 
     name: str
     handler: Callable[[Call[P]], Awaitable[Mapping[str, Any]]]
-    access: Callable[[Call[P]], Iterable[A]]
+    access: Callable[[Call[P]], Iterable[A] | Awaitable[Iterable[A]]]
     signed: bool = True
 
     def __post_init__(self) -> None:
@@ -238,7 +239,8 @@ class Dispatcher(Generic[P, A]):
             url=http.url,
             session_token=None if claim is None else claim.session_token,
         )
-        await self._authorize(route.call, tuple(row.access(route.call)))
+        wanted = row.access(route.call)
+        await self._authorize(route.call, tuple(await wanted if isinstance(wanted, Awaitable) else wanted))
         return _success(bound, model, await row.handler(route.call), http.request_id)
 
     # --- whom it is for

@@ -10,6 +10,10 @@ from auth.access import ANONYMOUS, Circumstances
 from auth.authenticate import Authenticator, Caller
 from auth.authorize import Gate
 from auth.credentials import Keyring
+from auth.directory import Directory
+from auth.epoch import Epoch
+from auth.iam import operations as iam
+from auth.iam.call import Iam
 from auth.keys import SigningKeys
 from auth.secrets import Vault
 from auth.sts import operations as sts
@@ -75,10 +79,13 @@ class App:
         self.metrics = Metrics(settings.data / "run", worker)
         self.hosts = Hosts(home, settings.server.public_url, settings.server.trusted_proxies)
         self.keyring = Keyring((first.root,))
-        self.signing = SigningKeys(self.database, Vault(first.server_keys), clock)
+        self._vault = Vault(first.server_keys)
+        self.signing = SigningKeys(self.database, self._vault, clock)
         self.tokens = Tokens(self.signing, clock, ids)
         self.authenticator = Authenticator(self.keyring, self.tokens)
-        self.gate = Gate()
+        self.epoch = Epoch(self.database, time.monotonic)
+        self.directory = Directory(self.database, self.epoch, managed={})
+        self.gate = Gate(self.directory, {}, clock=clock, anonymous_pull=settings.auth.anonymous_pull)
         pull = Pull(self.database, self.blobs, clock=clock, grace=settings.gc.grace)
         self.registry = Registry(
             database=self.database,
@@ -95,7 +102,7 @@ class App:
         self._pull = pull
         self.links = Links(self.database, pull, self.tokens)
         self._aws = AwsApi(
-            (ecr.make_service(self._ecr_registry()), sts.make_service()),
+            (ecr.make_service(self._ecr_registry()), iam.make_service(self._iam()), sts.make_service()),
             keyring=self.keyring,
             gate=self.gate,
             clock=clock,
@@ -125,6 +132,9 @@ class App:
         self._holder = f"{new_uuid()}"
         self._orphans_at = clock() + settings.gc.orphan_interval
         self.ready = False
+
+    def _iam(self) -> Iam:
+        return Iam(self.database, self.directory, self.epoch, self.gate, self._vault, self.registry.clock)
 
     def _ecr_registry(self) -> EcrRegistry:
         def endpoint(registry: RegistryId, call: EcrCall) -> str:

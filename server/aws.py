@@ -110,7 +110,7 @@ class AwsApi:
             request_id=call.request_id,
         )
         try:
-            self._gate.authorize(call.principal, accesses, circumstances)
+            await self._gate.authorize(call.principal, accesses, circumstances)
         except AccessDenied as error:
             raise Common.ACCESS_DENIED.error(str(error)) from error
 

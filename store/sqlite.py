@@ -89,7 +89,10 @@ class SqliteDatabase:
         self._mutex = threading.Lock()
         self._transactions = 0
         self._fresh: list[_Job[Any]] = []
-        self._lock = os.open(path.with_name(path.name + "-writer"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._lock = os.open(path.with_name(path.name + "-writer"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DatabaseUnavailable(f"the database `{path}` cannot be opened: {error.strerror}") from error
         try:
             # two that turn a new file to WAL mode at once would find it locked, and SQLite waits for neither
             with _locked(self._lock):

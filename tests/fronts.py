@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from auth.access import ANONYMOUS, Circumstances
 from auth.authenticate import Authenticator, Caller
 from auth.authorize import Gate
 from auth.credentials import AccessKey, Keyring, root_of
+from auth.directory import Directory
+from auth.epoch import Epoch
 from auth.keys import SigningKeys
 from auth.secrets import Vault
 from auth.tokens import Tokens
@@ -110,9 +113,10 @@ async def open_front(
     signing = SigningKeys(house.database, Vault(["k" * 32]), clock)
     await signing.load()
     tokens = Tokens(signing, clock, new_uuid)
+    gate = Gate(Directory(house.database, Epoch(house.database, time.monotonic), managed={}), {})
     registry = Registry(
         database=house.database, repositories=house.repositories, uploads=house.uploads, push=house.push,
-        pull=house.pull, gate=Gate(), clock=clock, delete_referenced=True,
+        pull=house.pull, gate=gate, clock=clock, delete_referenced=True,
     )  # fmt: skip
     failures: list[BaseException] = []
     boundary = OciBoundary(

@@ -58,7 +58,7 @@ class OciBoundary:
             if found is None:
                 return _error(404, "NAME_UNKNOWN", "there is nothing here: see the routes of OCI Distribution")
             route, call.groups = found
-            self._authorize(route, call)
+            await self._authorize(route, call)
             reply = await route.handler(self._registry, call)
         except ClientGone:
             raise
@@ -70,14 +70,14 @@ class OciBoundary:
     async def _authenticate(self, call: Call) -> Caller:
         return await self._authenticator.authenticate(call.headers.get("Authorization"), region=call.registry.region)
 
-    def _authorize(self, route: Route, call: Call) -> None:
+    async def _authorize(self, route: Route, call: Call) -> None:
         if call.caller.claims is not None:
             scope, action = route.scopes(call.groups.get("name", ""))
             if scope and not call.caller.may_use(scope, action):
                 raise auth_errors.ScopeInsufficient(f"{scope}:{action}")
         accesses = route.accesses(call)
         if accesses:
-            self._registry.gate.authorize(call.caller.principal, accesses, call.circumstances)
+            await self._registry.gate.authorize(call.caller.principal, accesses, call.circumstances)
 
     def _render(self, error: Exception, call: Call, route: Route | None) -> Reply:
         if isinstance(error, RegistryError):

@@ -107,6 +107,6 @@ class Registry:
     clock: Clock
     delete_referenced: bool
 
-    def allows(self, call: Call, accesses: Iterable[Access]) -> bool:
+    async def allows(self, call: Call, accesses: Iterable[Access]) -> bool:
         """Whether the gate lets the caller do all of it."""
-        return self.gate.decide(call.caller.principal, accesses, call.circumstances).allowed
+        return (await self.gate.decide(call.caller.principal, accesses, call.circumstances)).allowed

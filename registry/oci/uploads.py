@@ -104,7 +104,7 @@ async def create_on_push(registry: Registry, call: Call, name: RepositoryName) -
         missing = RepositoryNotFound(call.registry, name)
         missing.message += f". Create it first: aws ecr create-repository --repository-name {name}"
         raise missing
-    registry.gate.authorize(
+    await registry.gate.authorize(
         call.caller.principal, [Access("ecr:CreateRepository", call.registry.arn(name))], call.circumstances
     )
     try:
@@ -124,7 +124,7 @@ async def _mount(registry: Registry, call: Call, target_id: int, digest: Digest)
         candidates = await rows.find_blob_repositories(registry.database, call.registry, digest, limit=_SOURCES)
     for candidate in candidates:
         scope = f"repository:{candidate}"
-        readable = call.caller.may_use(scope, "pull") and registry.allows(
+        readable = call.caller.may_use(scope, "pull") and await registry.allows(
             call, [Access("ecr:GetDownloadUrlForLayer", call.registry.arn(candidate))]
         )
         if not readable:

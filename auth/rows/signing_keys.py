@@ -1,4 +1,4 @@
-"""The SQL of identities: signing keys."""
+"""The keys that sign registry tokens."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,20 @@
+"""The operations of IAM, as a table: each module of this package has its rows."""
+
+from functools import partial
+from typing import Final
+
+from auth.access import Access, Principal
+from auth.iam.call import Iam, Row
+from aws.dispatch import Operation, Service
+
+OPERATIONS: Final[tuple[Row, ...]] = ()
+
+
+def make_service(iam: Iam) -> Service[Principal, Access]:
+    """The service `iam` of the dispatcher."""
+    return Service(
+        name="iam",
+        operations=tuple(
+            Operation(row.name, partial(row.handler, iam), partial(row.accesses, iam)) for row in OPERATIONS
+        ),
+    )
