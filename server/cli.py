@@ -2,21 +2,27 @@
 
 import argparse
 import asyncio
+import re
 import socket
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
+from auth.accounts import AccountRefused, Accounts, RootKey
+from auth.epoch import Epoch
 from auth.keys import SigningKeys
+from auth.rows.accounts import list_accounts
 from auth.secrets import ServerKeyInvalid, Vault
 from base.ids import new_uuid
 from config.settings import Settings, SettingsInvalid, load_settings
 from registry.gc import Collector
 from server.app import database_path
-from server.first import prepare, welcome
+from server.first import FirstThings, prepare, welcome
 from server.logs import Log
 from server.supervisor import Workers
 from server.tls import Certificate
@@ -26,6 +32,9 @@ from store.database import DatabaseUnavailable
 from store.migrate import MigrationMissing, migrate
 from store.sqlite import SqliteDatabase
 
+HOME = "home"
+"""What the home account is called."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 only on success; errors are one line on stderr."""
@@ -34,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load_settings(options.config, overrides=_overrides(options))
         return int(options.run(settings, options))
-    except (SettingsInvalid, ServerKeyInvalid, MigrationMissing, DatabaseUnavailable) as error:
+    except (SettingsInvalid, ServerKeyInvalid, MigrationMissing, DatabaseUnavailable, AccountRefused) as error:
         print(f"longshore: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -63,7 +72,36 @@ def _parser() -> argparse.ArgumentParser:
     move.set_defaults(run=_migrate)
     rotate = commands.add_parser("rotate-keys", parents=[common], help="begin to sign tokens with a new key")
     rotate.set_defaults(run=_rotate)
+    _add_account(commands, common)
     return parser
+
+
+def _add_account(commands: Any, common: argparse.ArgumentParser) -> None:
+    account = commands.add_parser("account", help="make, list, close and open accounts, beside a running server too")
+    actions = account.add_subparsers(dest="action", required=True, metavar="ACTION")
+    create = actions.add_parser(
+        "create",
+        parents=[common],
+        help="make an account and print its root key, this once",
+        description="Make an account. Prints its root user's access key as a profile of an AWS shared credentials file; "
+        "the secret is shown this once.",
+    )
+    create.add_argument("name", metavar="NAME", help="1 to 50 characters")
+    create.add_argument(
+        "--email", default="", help="its address, which no two accounts share (default: none that is real)"
+    )
+    create.add_argument("--id", default="", help="12 digits (default: chosen at random)")
+    create.set_defaults(run=_create_account)
+    show = actions.add_parser("list", parents=[common], help="the accounts of this server: id, status, address, name")
+    show.set_defaults(run=_list_accounts)
+    for action, text in (
+        ("key", "make another root key of an account and print it, this once"),
+        ("close", "suspend an account: none of its keys signs any more, what it has stays"),
+        ("reopen", "make a suspended account active again"),
+    ):
+        parser = actions.add_parser(action, parents=[common], help=text)
+        parser.add_argument("id", metavar="ID", help="the account's 12 digits")
+        parser.set_defaults(run={"key": _issue_key, "close": _close_account, "reopen": _reopen_account}[action])
 
 
 def _overrides(options: argparse.Namespace) -> dict[tuple[str, str], Any]:
@@ -77,7 +115,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG
     certificate = None
     if settings.tls.certificate:
         certificate = Certificate(Path(settings.tls.certificate), Path(settings.tls.key))
-    asyncio.run(_prepare_store(settings, log))
+    asyncio.run(_prepare_store(settings, first, log))
     listener = _listen(settings)
     host, port = listener.getsockname()[:2]
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else f"[{host}]" if ":" in host else host  # noqa: S104
@@ -94,13 +132,14 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG
     return 0
 
 
-async def _prepare_store(settings: Settings, log: Log) -> None:
+async def _prepare_store(settings: Settings, first: FirstThings, log: Log) -> None:
     path = database_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     database = SqliteDatabase(path)
     try:
         for name in await migrate(database, now=time.time()):
             log.event("migrated", migration=name)
+        await _accounts(database, first).ensure(settings.account.id, HOME)
     finally:
         await database.close()
     for leftover in (settings.data / "run").glob("*.json"):
@@ -181,4 +220,85 @@ def _collect(settings: Settings, options: argparse.Namespace) -> int:
             await database.close()
 
     asyncio.run(run())
+    return 0
+
+
+def _accounts(database: SqliteDatabase, first: FirstThings) -> Accounts:
+    return Accounts(database, Epoch(database, time.monotonic), Vault(first.server_keys), time.time)
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[SqliteDatabase, Accounts]]:
+    """The store as it is after a start of the server, which may be running beside."""
+    first = prepare(settings)
+    database = SqliteDatabase(database_path(settings))
+    try:
+        await migrate(database, now=time.time())
+        accounts = _accounts(database, first)
+        await accounts.ensure(settings.account.id, HOME)
+        yield database, accounts
+    finally:
+        await database.close()
+
+
+def _create_account(settings: Settings, options: argparse.Namespace) -> int:
+    async def run() -> RootKey:
+        async with _opened(settings) as (_, accounts):
+            return await accounts.create(options.name, email=options.email, identifier=options.id)
+
+    key = asyncio.run(run())
+    _print_key(key, options.name if re.fullmatch(r"[\w.-]+", options.name) else key.account)
+    return 0
+
+
+def _issue_key(settings: Settings, options: argparse.Namespace) -> int:
+    async def run() -> RootKey:
+        async with _opened(settings) as (_, accounts):
+            return await accounts.issue_key(options.id)
+
+    _print_key(asyncio.run(run()), options.id)
+    return 0
+
+
+def _print_key(key: RootKey, profile: str) -> None:
+    print(
+        f"# root user of account {key.account}; the secret is not shown again\n"
+        f"[{profile}]\n"
+        f"aws_account_id = {key.account}\n"
+        f"aws_access_key_id = {key.id}\n"
+        f"aws_secret_access_key = {key.secret}"
+    )
+
+
+def _list_accounts(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG001 - commands are called alike
+    async def run() -> list[tuple[str, str, str, str]]:
+        async with _opened(settings) as (database, _):
+            return [(one.id, one.status, one.email, one.name) for one in await list_accounts(database)]
+
+    found = asyncio.run(run())
+    width = max(len(email) for _, _, email, _ in found)
+    for identifier, status, email, name in found:
+        print(f"{identifier}  {status:9}  {email:{width}}  {name}")
+    return 0
+
+
+def _close_account(settings: Settings, options: argparse.Namespace) -> int:
+    async def run() -> None:
+        async with _opened(settings) as (_, accounts):
+            if options.id == settings.account.id:
+                raise AccountRefused(f"{options.id} is the home account: it stays open")
+            await accounts.close(options.id)
+
+    asyncio.run(run())
+    print(f"account {options.id} is closed: its keys and tokens count no more")
+    return 0
+
+
+def _reopen_account(settings: Settings, options: argparse.Namespace) -> int:
+    async def run() -> None:
+        async with _opened(settings) as (_, accounts):
+            await accounts.reopen(options.id)
+
+    asyncio.run(run())
+    print(f"account {options.id} is active")
     return 0

@@ -4,16 +4,14 @@ import configparser
 import os
 import secrets
 import shlex
-import string
 from dataclasses import dataclass
 from pathlib import Path
 
 from auth.credentials import AccessKey, root_of
+from auth.identifiers import new_access_key_id, new_secret_access_key
 from auth.secrets import MIN_LENGTH
 from config.settings import Settings, SettingsInvalid
 
-_KEY_ID_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_SECRET_LETTERS = string.ascii_letters + string.digits + "+/"
 PROFILE = "default"
 
 
@@ -42,13 +40,12 @@ def prepare(settings: Settings) -> FirstThings:
             AccessKey(settings.root.access_key_id, settings.root.secret_access_key, principal), None, keys
         )
     path = data / "credentials"
-    identifier, secret = _read_credentials(path) if path.exists() else _make_credentials(path)
+    identifier, secret = _read_credentials(path) if path.exists() else _make_credentials(path, principal.account)
     return FirstThings(AccessKey(identifier, secret, principal), path, keys)
 
 
-def _make_credentials(path: Path) -> tuple[str, str]:
-    identifier = "AKIA" + "".join(secrets.choice(_KEY_ID_LETTERS) for _ in range(16))
-    secret = "".join(secrets.choice(_SECRET_LETTERS) for _ in range(40))
+def _make_credentials(path: Path, account: str) -> tuple[str, str]:
+    identifier, secret = new_access_key_id(account), new_secret_access_key()
     text = f"[{PROFILE}]\naws_access_key_id = {identifier}\naws_secret_access_key = {secret}\n"
     if not _write_secret(path, text):  # another process was quicker
         return _read_credentials(path)
