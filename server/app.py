@@ -14,6 +14,7 @@ from auth.directory import Directory
 from auth.epoch import Epoch
 from auth.iam import operations as iam
 from auth.iam.call import Iam
+from auth.iam.managed import CATALOGUE
 from auth.keys import SigningKeys
 from auth.secrets import Vault
 from auth.sts import operations as sts
@@ -84,7 +85,7 @@ class App:
         self.tokens = Tokens(self.signing, clock, ids)
         self.authenticator = Authenticator(self.keyring, self.tokens)
         self.epoch = Epoch(self.database, time.monotonic)
-        self.directory = Directory(self.database, self.epoch, managed={})
+        self.directory = Directory(self.database, self.epoch, managed=CATALOGUE)
         self.gate = Gate(self.directory, {}, clock=clock, anonymous_pull=settings.auth.anonymous_pull)
         pull = Pull(self.database, self.blobs, clock=clock, grace=settings.gc.grace)
         self.registry = Registry(

@@ -4,10 +4,15 @@ from functools import partial
 from typing import Final
 
 from auth.access import Access, Principal
+from auth.iam import attachments, inline, policies
 from auth.iam.call import Iam, Row
 from aws.dispatch import Operation, Service
 
-OPERATIONS: Final[tuple[Row, ...]] = ()
+OPERATIONS: Final[tuple[Row, ...]] = (
+    *policies.ROWS,
+    *attachments.ROWS,
+    *inline.ROWS,
+)
 
 
 def make_service(iam: Iam) -> Service[Principal, Access]:

@@ -23,6 +23,7 @@ CREATE TABLE users (
     created_at DOUBLE PRECISION NOT NULL,
     UNIQUE (account, folded)
 );
+CREATE INDEX users_by_boundary ON users (account, boundary) WHERE boundary <> '';
 CREATE TABLE user_groups (
     id TEXT NOT NULL PRIMARY KEY,
     account TEXT NOT NULL,
@@ -54,6 +55,7 @@ CREATE TABLE roles (
     used_region TEXT NOT NULL,
     UNIQUE (account, folded)
 );
+CREATE INDEX roles_by_boundary ON roles (account, boundary) WHERE boundary <> '';
 CREATE TABLE instance_profiles (
     id TEXT NOT NULL PRIMARY KEY,
     account TEXT NOT NULL,
@@ -100,14 +102,15 @@ CREATE TABLE policy_versions (
     created_at DOUBLE PRECISION NOT NULL,
     PRIMARY KEY (arn, number)
 );
--- `owner_id` is a user's, group's or role's.
+-- `owner_id` is a user's, group's or role's, `account` is its.
 CREATE TABLE policy_attachments (
     owner_id TEXT NOT NULL,
     policy_arn TEXT NOT NULL,
+    account TEXT NOT NULL,
     attached_at DOUBLE PRECISION NOT NULL,
     PRIMARY KEY (owner_id, policy_arn)
 ) {clustered};
-CREATE INDEX policy_attachments_by_policy ON policy_attachments (policy_arn);
+CREATE INDEX policy_attachments_by_policy ON policy_attachments (account, policy_arn);
 CREATE TABLE inline_policies (
     owner_id TEXT NOT NULL,
     name TEXT NOT NULL,

@@ -1,0 +1,53 @@
+"""What policies are attached to: users, groups and roles, looked at alike."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from store.database import Database, Unit
+
+
+class EntityKind(StrEnum):
+    """As in ARNs."""
+
+    USER = "user"
+    GROUP = "group"
+    ROLE = "role"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntity:
+    """`boundary` is the ARN of its permissions boundary; a group has none."""
+
+    kind: EntityKind
+    id: str
+    account: str
+    name: str
+    path: str
+    boundary: str
+
+
+_COLUMNS: Final = {
+    EntityKind.USER: "id, account, name, path, boundary FROM users",
+    EntityKind.GROUP: "id, account, name, path, '' FROM user_groups",
+    EntityKind.ROLE: "id, account, name, path, boundary FROM roles",
+}
+_TABLES: Final = {EntityKind.USER: "users", EntityKind.GROUP: "user_groups", EntityKind.ROLE: "roles"}
+
+
+async def find_entity(database: Database, kind: EntityKind, account: str, name: str) -> StoredEntity | None:
+    """Without regard to case."""
+    row = await database.fetch_one(f"SELECT {_COLUMNS[kind]} WHERE account = ? AND folded = ?", (account, name.lower()))
+    return None if row is None else StoredEntity(kind, *row)
+
+
+async def list_entities(database: Database, kind: EntityKind, account: str) -> list[StoredEntity]:
+    """All of an account, by name."""
+    rows = await database.fetch(f"SELECT {_COLUMNS[kind]} WHERE account = ? ORDER BY folded", (account,))
+    return [StoredEntity(kind, *row) for row in rows]
+
+
+def is_there(kind: EntityKind, identifier: str) -> Unit[bool]:
+    """Part of a unit that hangs something on it."""
+    rows = yield f"SELECT 1 FROM {_TABLES[kind]} WHERE id = ?", (identifier,)
+    return bool(rows)
