@@ -8,7 +8,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 
-from auth.access import ANONYMOUS, Principal
+from auth.access import ANONYMOUS, Principal, PrincipalKind
 from auth.credentials import Keyring
 from auth.errors import CredentialsInvalid, CredentialsMissing, TokenMalformed
 from auth.tokens import Claims, Tokens
@@ -16,7 +16,7 @@ from auth.tokens import Claims, Tokens
 PASSWORD_AUDIENCE = "ecr"  # noqa: S105 - an audience, not a password
 BEARER_AUDIENCE = "registry"
 REFRESH_AUDIENCE = "refresh"
-_LONGEST_HEADER = 12 * 1024
+_LONGEST_HEADER = 16 * 1024
 _REMEMBERED = 512
 
 
@@ -46,7 +46,7 @@ class Authenticator:
     async def authenticate(self, header: str | None, *, region: str) -> Caller:
         """`region` is the registry's: a token of GetAuthorizationToken is good for its own region.
 
-        Raises CredentialsMissing, CredentialsInvalid, TokenMalformed, TokenExpired.
+        Raises CredentialsMissing, CredentialsInvalid, TokenMalformed, TokenExpired, DatabaseUnavailable.
         """
         if not header:
             raise CredentialsMissing("Not Authorized")
@@ -59,7 +59,7 @@ class Authenticator:
             return Caller(await self.check_password(user, password, region=region))
         if scheme == "bearer":
             claims = await self._tokens.verify(value.strip(), BEARER_AUDIENCE)
-            if claims.principal_arn == ANONYMOUS.arn:
+            if claims.subject is not None and claims.subject.kind is PrincipalKind.ANONYMOUS:
                 return Caller(ANONYMOUS, claims)
             return Caller(await self._current(claims), claims)
         raise CredentialsInvalid("the Authorization header has to be Basic or Bearer")
@@ -91,7 +91,7 @@ class Authenticator:
         return await self._current(await self._tokens.verify(token, REFRESH_AUDIENCE))
 
     async def _current(self, claims: Claims) -> Principal:
-        principal = await self._keyring.current(claims.principal_arn)
+        principal = None if claims.subject is None else await self._keyring.current(claims.subject)
         if principal is None:
             raise CredentialsInvalid("the principal of the authorization token no longer exists")
         return principal

@@ -2,7 +2,7 @@
 
 import secrets
 import string
-from base64 import b32encode
+from base64 import b32decode, b32encode
 from typing import Final
 
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
@@ -20,6 +20,18 @@ def new_access_key_id(account: str, prefix: str = "AKIA") -> str:
     """`AKIA` is long-lived, `ASIA` temporary. Carries its account where AWS's do, for tools that read it there."""
     number = (1 << 79) | (int(account) << _TAIL) | secrets.randbits(_TAIL)
     return prefix + b32encode(number.to_bytes(10, "big")).decode()
+
+
+def account_in(access_key_id: str) -> str | None:
+    """The account that an access key id carries; None where it has not the form of one."""
+    if len(access_key_id) != 20 or not access_key_id.startswith(("AKIA", "ASIA")):
+        return None
+    try:
+        number = int.from_bytes(b32decode(access_key_id[4:]), "big")
+    except ValueError:
+        return None
+    account = number >> _TAIL & (1 << 40) - 1
+    return f"{account:012}" if account < 10**12 else None
 
 
 def new_secret_access_key() -> str:

@@ -1,8 +1,9 @@
 """Registry tokens: signed JSON Web Tokens (RFC 7519) that name a principal.
 
-Two kinds, told apart by their audience: `ecr`, the password of user AWS that GetAuthorizationToken hands out (12 hours),
-and `registry`, the Bearer tokens of /token (minutes, limited to the scopes that were asked for). Only HS256 with a key
-of our own store is accepted; no header of a token chooses anything but which of those keys.
+Three kinds, told apart by their audience: `ecr`, the password of user AWS that GetAuthorizationToken hands out (12
+hours), `registry`, the Bearer tokens of /token (minutes, limited to the scopes that were asked for), and `refresh`. None
+outlives the session of whoever obtained it. Only HS256 with a key of our own store is accepted; no header of a token
+chooses anything but which of those keys.
 """
 
 from collections import OrderedDict
@@ -12,8 +13,10 @@ from typing import Any
 
 import jwt
 
+from auth.access import Principal
 from auth.errors import CredentialsInvalid, TokenExpired, TokenMalformed
 from auth.keys import SigningKeys
+from auth.sessions import Subject, pack, subject_of, unpack
 from base.clock import Clock
 from base.ids import Ids
 
@@ -22,19 +25,22 @@ PASSWORD_LIFETIME = 12 * 3600
 BEARER_LIFETIME = 300
 REFRESH_LIFETIME = 12 * 3600
 _ISSUER = "longshore"
-_LONGEST = 8192
+_LONGEST = 16 * 1024
+"""Characters; a header field holds no more."""
 _CACHE = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says. `scopes` is None in a password: it is not limited."""
+    """What a verified token says. `name` is its `sub`. `subject` is None in a token that stands for nobody (a link).
+    `scopes` is None in a password: it is not limited."""
 
-    principal_arn: str
+    name: str
     region: str
     issued_at: float
     expires_at: float
-    scopes: Mapping[str, frozenset[str]] | None
+    scopes: Mapping[str, frozenset[str]] | None = None
+    subject: Subject | None = None
 
 
 class Tokens:
@@ -49,26 +55,35 @@ class Tokens:
     def issue(
         self,
         audience: str,
-        principal_arn: str,
+        principal: Principal,
         *,
         region: str,
         lifetime: int,
         scopes: Mapping[str, frozenset[str]] | None = None,
     ) -> tuple[str, float]:
-        """(token, time of expiry)."""
-        now = self._clock()
-        expires = int(now) + lifetime
-        claims: dict[str, Any] = {
+        """(token, time of expiry): after `lifetime` seconds, or with the principal's session."""
+        more: dict[str, Any] = {"region": region, "for": pack(subject_of(principal))}
+        if scopes is not None:
+            more["scopes"] = {name: sorted(actions) for name, actions in scopes.items()}
+        expires = self._clock() + lifetime
+        if principal.session is not None:
+            expires = min(expires, principal.session.expires_at)
+        return self._sign(audience, principal.arn, int(expires), more)
+
+    def sign(self, audience: str, name: str, *, lifetime: int) -> tuple[str, float]:
+        """(token, time of expiry) of a token that says `name` and stands for nobody."""
+        return self._sign(audience, name, int(self._clock()) + lifetime, {})
+
+    def _sign(self, audience: str, name: str, expires: int, more: Mapping[str, Any]) -> tuple[str, float]:
+        claims = {
             "iss": _ISSUER,
             "aud": audience,
-            "sub": principal_arn,
-            "region": region,
-            "iat": int(now),
+            "sub": name,
+            "iat": int(self._clock()),
             "exp": expires,
             "jti": self._ids(),
+            **more,
         }
-        if scopes is not None:
-            claims["scopes"] = {name: sorted(actions) for name, actions in scopes.items()}
         identifier, secret = self._keys.current()
         return jwt.encode(claims, secret, algorithm="HS256", headers={"kid": identifier}), float(expires)
 
@@ -106,11 +121,15 @@ class Tokens:
             )
         except jwt.InvalidTokenError as error:
             raise CredentialsInvalid("the authorization token is not valid here") from error
-        scopes = found.get("scopes")
-        return Claims(
-            found["sub"],
-            found.get("region", ""),
-            float(found["iat"]),
-            float(found["exp"]),
-            None if scopes is None else {name: frozenset(actions) for name, actions in scopes.items()},
-        )
+        scopes, subject = found.get("scopes"), found.get("for")
+        try:
+            return Claims(
+                found["sub"],
+                found.get("region", ""),
+                float(found["iat"]),
+                float(found["exp"]),
+                None if scopes is None else {name: frozenset(actions) for name, actions in scopes.items()},
+                None if subject is None else unpack(subject),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # of another release
+            raise CredentialsInvalid("the authorization token is not valid here") from error

@@ -27,7 +27,7 @@ class Links:
 
     def make(self, repository_id: int, digest: Digest) -> str:
         """The path of a link to the blob."""
-        token, _ = self._tokens.issue(_AUDIENCE, f"{repository_id}@{digest}", region="", lifetime=LIFETIME)
+        token, _ = self._tokens.sign(_AUDIENCE, f"{repository_id}@{digest}", lifetime=LIFETIME)
         return PREFIX + token
 
     async def answer(self, method: str, path: str, headers: RequestHeaders) -> Reply:
@@ -38,7 +38,7 @@ class Links:
             claims = await self._tokens.verify(path.removeprefix(PREFIX), _AUDIENCE)
         except AuthError as error:
             return Reply(403, [("Content-Type", "text/plain")], f"{error}\n".encode())
-        repository, _, digest = claims.principal_arn.partition("@")
+        repository, _, digest = claims.name.partition("@")
         blob = await rows.find_blob(self._database, int(repository), Digest(digest))
         if blob is None:
             raise BlobUnknown(f"the layer `{digest}` is no longer in the repository")

@@ -34,14 +34,16 @@ def prepare(settings: Settings) -> FirstThings:
     if not os.access(data, os.W_OK | os.X_OK):
         raise SettingsInvalid(f"server.data: the directory `{data}` cannot be written to")
     keys = _server_keys(Path(settings.secrets.key_file) if settings.secrets.key_file else None, data / "server.key")
-    principal = root_of(settings.account.id)
+    account = settings.account.id
     if settings.root.access_key_id:
-        return FirstThings(
-            AccessKey(settings.root.access_key_id, settings.root.secret_access_key, principal), None, keys
-        )
+        return FirstThings(_root_key(account, settings.root.access_key_id, settings.root.secret_access_key), None, keys)
     path = data / "credentials"
-    identifier, secret = _read_credentials(path) if path.exists() else _make_credentials(path, principal.account)
-    return FirstThings(AccessKey(identifier, secret, principal), path, keys)
+    identifier, secret = _read_credentials(path) if path.exists() else _make_credentials(path, account)
+    return FirstThings(_root_key(account, identifier, secret), path, keys)
+
+
+def _root_key(account: str, identifier: str, secret: str) -> AccessKey:
+    return AccessKey(identifier, secret, root_of(account, identifier))
 
 
 def _make_credentials(path: Path, account: str) -> tuple[str, str]:

@@ -6,14 +6,13 @@ granted as it is asked: a token only ever limits its principal, whose leave is l
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from auth.access import ANONYMOUS, Principal
 from auth.authenticate import BEARER_AUDIENCE, REFRESH_AUDIENCE, Authenticator, decode_basic
 from auth.errors import AuthError, CredentialsInvalid
 from auth.tokens import BEARER_LIFETIME, REFRESH_LIFETIME, Tokens
-from base.clock import Clock
+from base.clock import Clock, moment
 from base.web import Reply
 from registry.uploads import Body
 
@@ -94,18 +93,19 @@ class TokenService:
         if sum(len(name) + 24 for name in granted) > _MAX_SCOPES:
             return _oauth_error(400, "invalid_scope", "too many scopes for one token: ask for fewer at a time")
         token, expires = self._tokens.issue(
-            BEARER_AUDIENCE, principal.arn, region=region, lifetime=BEARER_LIFETIME, scopes=granted
+            BEARER_AUDIENCE, principal, region=region, lifetime=BEARER_LIFETIME, scopes=granted
         )
+        now = int(self._clock())
         answer = {
             "token": token,
             "access_token": token,
-            "expires_in": BEARER_LIFETIME,
-            "issued_at": datetime.fromtimestamp(expires - BEARER_LIFETIME, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "expires_in": int(expires) - now,
+            "issued_at": moment(now).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "scope": " ".join(f"{name}:{','.join(sorted(actions))}" for name, actions in granted.items()),
         }
         if refresh:
             answer["refresh_token"], _ = self._tokens.issue(
-                REFRESH_AUDIENCE, principal.arn, region=region, lifetime=REFRESH_LIFETIME
+                REFRESH_AUDIENCE, principal, region=region, lifetime=REFRESH_LIFETIME
             )
         return Reply(200, [_JSON, ("Cache-Control", "no-store")], json.dumps(answer).encode())
 

@@ -26,8 +26,8 @@ from registry.oci.boundary import OciBoundary
 from registry.oci.call import Call, Registry
 from tests.rooms import HOME, Bytes, House, Time, announced, open_house
 
-KEY = AccessKey("AKIAEXAMPLE", "secret", root_of(HOME.account))
-STRANGER = AccessKey("AKIASTRANGER", "secret", root_of("210987654321"))
+KEY = AccessKey("AKIAEXAMPLE", "secret", root_of(HOME.account, "AKIAEXAMPLE"))
+STRANGER = AccessKey("AKIASTRANGER", "secret", root_of("210987654321", "AKIASTRANGER"))
 
 
 def basic(key: AccessKey) -> str:
@@ -104,16 +104,19 @@ def challenge(call: Call, scope: str, error: str) -> tuple[str, str]:
 
 
 async def open_front(
-    directory: Path, clock: Time, *, plain: bool = False, change: Callable[[House], Any] | None = None, **options: Any
+    place: Path, clock: Time, *, plain: bool = False, change: Callable[[House], Any] | None = None, **options: Any
 ) -> Front:
     """`options` are those of `open_house`; `change` is given the house before anything uses it."""
-    house = await open_house(directory, clock, **options)
+    house = await open_house(place, clock, **options)
     if change is not None:
         change(house)
-    signing = SigningKeys(house.database, Vault(["k" * 32]), clock)
+    vault = Vault(["k" * 32])
+    signing = SigningKeys(house.database, vault, clock)
     await signing.load()
     tokens = Tokens(signing, clock, new_uuid)
-    gate = Gate(Directory(house.database, Epoch(house.database, time.monotonic), managed={}), {})
+    epoch = Epoch(house.database, time.monotonic)
+    directory = Directory(house.database, epoch, managed={})
+    gate = Gate(directory, {})
     registry = Registry(
         database=house.database, repositories=house.repositories, uploads=house.uploads, push=house.push,
         pull=house.pull, gate=gate, clock=clock, delete_referenced=True,
@@ -121,7 +124,7 @@ async def open_front(
     failures: list[BaseException] = []
     boundary = OciBoundary(
         registry,
-        Authenticator(Keyring((KEY, STRANGER)), tokens),
+        Authenticator(Keyring((KEY, STRANGER), directory, vault, epoch), tokens),
         challenge=challenge,
         plain_unauthorized=plain,
         report=lambda error, call: failures.append(error),

@@ -10,7 +10,7 @@ from registry.names import RegistryId
 
 async def get_authorization_token(ecr: Registry, call: Call) -> Result:
     token, expires_at = ecr.tokens.issue(
-        PASSWORD_AUDIENCE, call.principal.arn, region=call.region, lifetime=PASSWORD_LIFETIME
+        PASSWORD_AUDIENCE, call.principal, region=call.region, lifetime=PASSWORD_LIFETIME
     )
     password = base64.b64encode(f"AWS:{token}".encode()).decode()
     accounts = dict.fromkeys(call.params.get("registryIds") or [call.account])

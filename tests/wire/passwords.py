@@ -9,8 +9,11 @@ from typing import Any
 
 import jwt
 
+from auth.access import Principal
+from auth.credentials import root_of
 from auth.keys import SigningKeys
 from auth.secrets import Vault
+from auth.sessions import pack, subject_of
 from auth.tokens import Tokens
 from base.ids import new_uuid
 from store.sqlite import SqliteDatabase
@@ -23,32 +26,36 @@ class Mint:
 
     identifier: str
     secret: bytes
-    account: str = "123456789012"
-
-    @property
-    def root(self) -> str:
-        return f"arn:aws:iam::{self.account}:root"
+    root: Principal
 
     def issue(
         self,
         audience: str,
         *,
-        principal: str | None = None,
+        principal: Principal | None = None,
         region: str = "us-east-1",
         lifetime: int = 300,
         scopes: Mapping[str, frozenset[str]] | None = None,
         now: float | None = None,
     ) -> str:
         """What the server itself would issue to that principal."""
-        tokens = Tokens(_Fixed(self), lambda: time.time() if now is None else now, new_uuid)  # type: ignore[arg-type]
-        token, _ = tokens.issue(audience, principal or self.root, region=region, lifetime=lifetime, scopes=scopes)
+        token, _ = self._tokens(now).issue(
+            audience, principal or self.root, region=region, lifetime=lifetime, scopes=scopes
+        )
         return token
+
+    def link(self, blob: str, *, now: float | None = None) -> str:
+        """A link's token; `blob` is `<repository's id>@<digest>`."""
+        return self._tokens(now).sign("blob", blob, lifetime=300)[0]
+
+    def _tokens(self, now: float | None) -> Tokens:
+        return Tokens(_Fixed(self), lambda: time.time() if now is None else now, new_uuid)  # type: ignore[arg-type]
 
     def claims(self, audience: str = "ecr", **changed: Any) -> dict[str, Any]:
         now = int(time.time())
         claims = {
-            "iss": "longshore", "aud": audience, "sub": self.root, "region": "us-east-1", "iat": now, "exp": now + 300,
-            "jti": new_uuid(),
+            "iss": "longshore", "aud": audience, "sub": self.root.arn, "region": "us-east-1", "iat": now, "exp": now + 300,
+            "jti": new_uuid(), "for": pack(subject_of(self.root)),
         }  # fmt: skip
         return {key: value for key, value in {**claims, **changed}.items() if value is not None}
 
@@ -68,14 +75,14 @@ class _Fixed:
 
 def mint_of(server: LiveServer) -> Mint:
     """Reads the signing key of a server's data directory."""
-    return asyncio.run(_mint(server.data))
+    return asyncio.run(_mint(server.data, server.access_key_id))
 
 
-async def _mint(data: Path) -> Mint:
+async def _mint(data: Path, key_id: str) -> Mint:
     database = SqliteDatabase(data / "longshore.db")
     try:
         keys = SigningKeys(database, Vault((data / "server.key").read_text().split()), time.time)
         await keys.load()
-        return Mint(*keys.current())
+        return Mint(*keys.current(), root_of("123456789012", key_id))
     finally:
         await database.close()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auth.access import ANONYMOUS
+from auth.access import ANONYMOUS, Principal
 from auth.authenticate import (
     BEARER_AUDIENCE,
     PASSWORD_AUDIENCE,
@@ -13,13 +13,12 @@ from auth.authenticate import (
     Caller,
     decode_basic,
 )
-from auth.credentials import AccessKey, Keyring, root_of
+from auth.credentials import Keyring, root_of
 from auth.errors import AuthError, CredentialsInvalid, CredentialsMissing, TokenExpired, TokenMalformed
 from auth.tokens import Tokens
 from tests.rooms import Time
+from tests.unit.auth.conftest import ACCOUNT, KEY, ROOT
 
-ROOT = root_of("123456789012")
-KEY = AccessKey("AKIAEXAMPLE", "a/secret+with:colons=and\u00e4", ROOT)
 HERE = "us-east-1"
 
 
@@ -28,12 +27,12 @@ def basic(user: str, password: str) -> str:
 
 
 @pytest.fixture
-def authenticator(tokens: Tokens) -> Authenticator:
-    return Authenticator(Keyring((KEY,)), tokens)
+def authenticator(keyring: Keyring, tokens: Tokens) -> Authenticator:
+    return Authenticator(keyring, tokens)
 
 
-def password(tokens: Tokens, arn: str = ROOT.arn, region: str = HERE, audience: str = PASSWORD_AUDIENCE) -> str:
-    return tokens.issue(audience, arn, region=region, lifetime=100)[0]
+def password(tokens: Tokens, who: Principal = ROOT, region: str = HERE, audience: str = PASSWORD_AUDIENCE) -> str:
+    return tokens.issue(audience, who, region=region, lifetime=100)[0]
 
 
 async def test_an_access_key_and_its_secret_are_let_in(authenticator: Authenticator):
@@ -98,7 +97,7 @@ async def test_a_bearer_token_is_limited_to_its_scopes(authenticator: Authentica
         "repository:c": frozenset({"*"}),
         "registry:catalog": frozenset({"*"}),
     }
-    token, _ = tokens.issue(BEARER_AUDIENCE, ROOT.arn, region=HERE, lifetime=100, scopes=scopes)
+    token, _ = tokens.issue(BEARER_AUDIENCE, ROOT, region=HERE, lifetime=100, scopes=scopes)
     caller = await authenticator.authenticate(f"Bearer {token}", region=HERE)
     assert caller.principal == ROOT
     for scope, action, may in [
@@ -110,20 +109,20 @@ async def test_a_bearer_token_is_limited_to_its_scopes(authenticator: Authentica
 
 
 async def test_a_bearer_token_without_scopes_may_nothing(authenticator: Authenticator, tokens: Tokens):
-    token, _ = tokens.issue(BEARER_AUDIENCE, ROOT.arn, region=HERE, lifetime=100, scopes={})
+    token, _ = tokens.issue(BEARER_AUDIENCE, ROOT, region=HERE, lifetime=100, scopes={})
     caller = await authenticator.authenticate(f"Bearer {token}", region=HERE)
     assert not caller.may_use("repository:a", "pull")
 
 
 async def test_an_anonymous_token_is_nobodys(authenticator: Authenticator, tokens: Tokens):
-    token, _ = tokens.issue(BEARER_AUDIENCE, ANONYMOUS.arn, region=HERE, lifetime=100, scopes={})
+    token, _ = tokens.issue(BEARER_AUDIENCE, ANONYMOUS, region=HERE, lifetime=100, scopes={})
     assert (await authenticator.authenticate(f"Bearer {token}", region=HERE)).principal == ANONYMOUS
     with pytest.raises(CredentialsInvalid):
-        await authenticator.authenticate(basic("AWS", password(tokens, ANONYMOUS.arn)), region=HERE)
+        await authenticator.authenticate(basic("AWS", password(tokens, ANONYMOUS)), region=HERE)
 
 
 async def test_a_token_of_somebody_who_is_gone_is_refused(authenticator: Authenticator, tokens: Tokens):
-    gone = "arn:aws:iam::123456789012:user/gone"
+    gone = root_of(ACCOUNT, "AKIAGONE")
     for header in (basic("AWS", password(tokens, gone)), f"Bearer {password(tokens, gone, audience=BEARER_AUDIENCE)}"):
         with pytest.raises(CredentialsInvalid, match="no longer exists"):
             await authenticator.authenticate(header, region=HERE)
@@ -168,5 +167,5 @@ def test_basic_credentials_are_split_at_the_first_colon(user: str, secret: str):
     assert decode_basic(basic(user, secret)[6:]) == (user, secret)
 
 
-def test_keys_and_principals_never_show_a_secret():
-    assert KEY.secret not in f"{KEY!r} {KEY} {Keyring((KEY,))!r} {[KEY]}"
+def test_keys_and_principals_never_show_a_secret(keyring: Keyring):
+    assert KEY.secret not in f"{KEY!r} {KEY} {keyring!r} {[KEY]}"

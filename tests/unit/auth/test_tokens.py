@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 from auth.errors import AuthError, CredentialsInvalid, TokenExpired, TokenMalformed
 from auth.keys import KEEP_RETIRED, ROTATE_AFTER, SigningKeys
 from auth.secrets import ServerKeyInvalid, Vault
+from auth.sessions import subject_of
 from auth.tokens import Claims, Tokens
 from base.ids import new_uuid
 from store.sqlite import SqliteDatabase
 from tests.rooms import WHO, Time
-from tests.unit.auth.conftest import SERVER_KEY
+from tests.unit.auth.conftest import ROOT, SERVER_KEY
 
 
 def issued(tokens: Tokens, audience: str = "ecr", lifetime: int = 100, **more: Any) -> str:
-    return tokens.issue(audience, WHO, region="us-east-1", lifetime=lifetime, **more)[0]
+    return tokens.issue(audience, ROOT, region="us-east-1", lifetime=lifetime, **more)[0]
 
 
 def part(content: Any) -> str:
@@ -31,10 +32,10 @@ def part(content: Any) -> str:
 
 async def test_a_token_says_what_it_was_issued_for(tokens: Tokens, clock: Time):
     token, expires = tokens.issue(
-        "registry", WHO, region="eu-west-1", lifetime=300, scopes={"repository:a": frozenset({"pull"})}
+        "registry", ROOT, region="eu-west-1", lifetime=300, scopes={"repository:a": frozenset({"pull"})}
     )
     now = clock()
-    expected = Claims(WHO, "eu-west-1", now, now + 300, {"repository:a": frozenset({"pull"})})
+    expected = Claims(WHO, "eu-west-1", now, now + 300, {"repository:a": frozenset({"pull"})}, subject_of(ROOT))
     assert expires == now + 300
     for _ in range(2):
         assert await tokens.verify(token, "registry") == expected

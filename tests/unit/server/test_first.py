@@ -25,7 +25,7 @@ def test_the_first_start_makes_a_root_key_and_a_server_key_that_later_starts_fin
     first = prepare(settings(tmp_path))
     again = prepare(settings(tmp_path))
     assert (again.root, again.server_keys) == (first.root, first.server_keys)
-    assert first.root.principal == root_of("123456789012")
+    assert first.root.principal == root_of("123456789012", first.root.id)
     assert first.root.id.startswith("AKIA")
     assert len(first.root.id) == 20
     assert len(first.root.secret) == 40
@@ -82,7 +82,7 @@ def test_a_root_key_in_the_settings_is_kept_nowhere(tmp_path: Path):
     )  # fmt: skip
     first = prepare(given)
     assert (first.root.id, first.root.secret, first.credentials) == ("AKIAGIVEN", SECRET, None)
-    assert first.root.principal == root_of("210987654321")
+    assert first.root.principal == root_of("210987654321", first.root.id)
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["server.key"]
 
 

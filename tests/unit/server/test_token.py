@@ -9,8 +9,11 @@ import pytest
 from auth.access import ANONYMOUS
 from auth.authenticate import BEARER_AUDIENCE, REFRESH_AUDIENCE, Authenticator
 from auth.credentials import AccessKey, Keyring, root_of
+from auth.directory import Directory
+from auth.epoch import Epoch
 from auth.keys import SigningKeys
 from auth.secrets import Vault
+from auth.sessions import subject_of
 from auth.tokens import BEARER_LIFETIME, Tokens
 from base.ids import new_uuid
 from server.token import TokenService, parse_scopes
@@ -18,16 +21,16 @@ from store.migrate import migrate
 from store.sqlite import SqliteDatabase
 from tests.rooms import Bytes, Time, quick_directory
 
-ROOT = root_of("123456789012")
-KEY = AccessKey("AKIAEXAMPLE", "secret", ROOT)
+ROOT = root_of("123456789012", "AKIAEXAMPLE")
+KEY = AccessKey(ROOT.key_id, "secret", ROOT)
 REGION = "us-east-1"
 BASIC = "Basic " + base64.b64encode(f"{KEY.id}:{KEY.secret}".encode()).decode()
 
 
 class Service:
-    def __init__(self, tokens: Tokens, clock: Time) -> None:
+    def __init__(self, keyring: Keyring, tokens: Tokens, clock: Time) -> None:
         self.tokens = tokens
-        self.authenticator = Authenticator(Keyring((KEY,)), tokens)
+        self.authenticator = Authenticator(keyring, tokens)
         self.services = {
             anonymous: TokenService(self.authenticator, tokens, clock, anonymous=anonymous)
             for anonymous in (True, False)
@@ -51,9 +54,11 @@ async def service() -> AsyncIterator[Service]:
     with quick_directory() as place:
         database = SqliteDatabase(place / "test.db")
         await migrate(database, now=0.0)
-        keys = SigningKeys(database, Vault(["k" * 32]), clock)
+        vault, epoch = Vault(["k" * 32]), Epoch(database, clock)
+        keys = SigningKeys(database, vault, clock)
         await keys.load()
-        yield Service(Tokens(keys, clock, new_uuid), clock)
+        keyring = Keyring((KEY,), Directory(database, epoch, managed={}), vault, epoch)
+        yield Service(keyring, Tokens(keys, clock, new_uuid), clock)
         await database.close()
 
 
@@ -85,7 +90,7 @@ async def test_a_token_is_limited_to_what_was_asked(service: Service):
     assert "refresh_token" not in answer
     claims = await service.tokens.verify(answer["token"], BEARER_AUDIENCE)
     assert claims.scopes == {"repository:a/b": {"pull", "push"}, "repository:c": {"pull"}}
-    assert claims.principal_arn == ROOT.arn
+    assert claims.subject == subject_of(ROOT)
 
 
 async def test_no_scope_is_a_token_that_may_nothing_but_log_in(service: Service):

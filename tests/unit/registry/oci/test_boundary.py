@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from auth.authenticate import BEARER_AUDIENCE
-from auth.credentials import root_of
 from base.digest import digest_of
 from registry.errors import TABLE, RegistryError
 from registry.names import RegistryId
@@ -13,7 +12,7 @@ from registry.rows import Repository
 from registry.uploads import FIRST_READ, ClientGone
 from store.blobs.driver import NoRoom
 from store.database import DatabaseFull, DatabaseUnavailable
-from tests.fronts import STRANGER, Front, open_front
+from tests.fronts import KEY, STRANGER, Front, open_front
 from tests.rooms import HOME, Bytes, Time, patterned, quick_directory
 from tests.unit.registry.test_push_and_pull import image
 
@@ -97,9 +96,7 @@ async def test_a_stranger_is_refused_with_awss_sentence_and_learns_nothing(front
 async def test_a_bearer_token_is_good_for_its_scopes_only(front: Front, repository: Repository):
     async def ask(method: str, path: str, **scopes: str) -> tuple[int, str]:
         granted = {f"repository:{name.replace('__', '/')}": frozenset(may.split()) for name, may in scopes.items()}
-        token, _ = front.tokens.issue(
-            BEARER_AUDIENCE, root_of(HOME.account).arn, region=HOME.region, lifetime=60, scopes=granted
-        )
+        token, _ = front.tokens.issue(BEARER_AUDIENCE, KEY.principal, region=HOME.region, lifetime=60, scopes=granted)
         answer = await front.ask(method, path, key=None, Authorization=f"Bearer {token}")
         return answer.status, answer.headers.get("WWW-Authenticate", "")
 
