@@ -1,10 +1,11 @@
 """What holds for all tests: which may run, and what a failed one shows."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests import live, require
+from tests.postgres import PostgresServer, program, serving
 
 
 def pytest_configure() -> None:
@@ -26,3 +27,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.failed:
         report.sections += [(f"log of {server.url}", server.log_tail()) for server in live.RUNNING]
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for all tests; each takes a database of its own."""
+    require.need("postgres", program("postgres"), "PostgreSQL")
+    with serving() as server:
+        yield server

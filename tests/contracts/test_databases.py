@@ -9,27 +9,40 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
+import asyncpg
 import pytest
 
-from store.database import DatabaseFull, DatabaseUnavailable, Unit
+from store.database import Database, DatabaseFull, DatabaseUnavailable, Unit
 from store.leases import drop_lease, take_lease
 from store.migrate import MigrationMissing, migrate, migrations
+from store.postgres import PostgresDatabase
 from store.sqlite import SqliteDatabase
 from tests.rooms import quick_directory
 
 PATIENCE = 30.0
 
 
-class Place:
-    """Where databases are opened; each is another process's."""
+D = TypeVar("D", bound=Database)
 
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / "test.db"
-        self._opened: list[SqliteDatabase] = []
 
-    def open(self) -> SqliteDatabase:
-        database = SqliteDatabase(self.path)
+class Place(Generic[D]):
+    """Where databases are opened; each is another process's. `refused` is what breaking a constraint raises, `wrong` a
+    statement that makes no sense."""
+
+    refused: type[Exception]
+    wrong: type[Exception]
+
+    def __init__(self) -> None:
+        self._opened: list[D] = []
+
+    def make(self) -> D:
+        """One that the caller closes, in a loop of its own."""
+        raise NotImplementedError
+
+    def open(self) -> D:
+        database = self.make()
         self._opened.append(database)
         return database
 
@@ -38,22 +51,65 @@ class Place:
             await database.close()
 
 
+class SqlitePlace(Place[SqliteDatabase]):
+    refused = sqlite3.IntegrityError
+    wrong = sqlite3.OperationalError
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self.path = directory / "test.db"
+
+    def make(self) -> SqliteDatabase:
+        return SqliteDatabase(self.path)
+
+
+class PostgresPlace(Place[PostgresDatabase]):
+    refused = asyncpg.IntegrityConstraintViolationError
+    wrong = asyncpg.UndefinedTableError
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+
+    def make(self) -> PostgresDatabase:
+        return PostgresDatabase(self.url)
+
+
 @pytest.fixture
 def directory() -> Iterator[Path]:
     with quick_directory() as name:
         yield name
 
 
-@pytest.fixture
-async def place(directory: Path) -> AsyncIterator[Place]:
-    opened = Place(directory)
+@pytest.fixture(params=["sqlite", "postgres"])
+async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place[Any]]:
+    opened: Place[Any]
+    if request.param == "sqlite":
+        opened = SqlitePlace(request.getfixturevalue("directory"))
+    else:
+        opened = PostgresPlace(request.getfixturevalue("postgres").new_database())
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-async def database(place: Place) -> SqliteDatabase:
-    opened = place.open()
+async def database(place: Place[Any]) -> Database:
+    """A database of every kind in turn."""
+    opened: Database = place.open()
+    await opened.write(create)
+    return opened
+
+
+@pytest.fixture
+async def sqlite_place(directory: Path) -> AsyncIterator[SqlitePlace]:
+    opened = SqlitePlace(directory)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def sqlite(sqlite_place: SqlitePlace) -> SqliteDatabase:
+    opened = sqlite_place.open()
     await opened.write(create)
     return opened
 
@@ -79,7 +135,7 @@ def count_up(name: str) -> Unit[int]:
     return int(value)
 
 
-async def names(database: SqliteDatabase) -> list[str]:
+async def names(database: Database) -> list[str]:
     return [name for (name,) in await database.fetch("SELECT name FROM things ORDER BY name")]
 
 
@@ -114,7 +170,7 @@ async def until(event: threading.Event) -> None:
 
 
 @pytest.mark.parametrize("durable", [True, False])
-async def test_a_unit_is_sent_rows_and_gives_its_value(database: SqliteDatabase, durable: bool):
+async def test_a_unit_is_sent_rows_and_gives_its_value(database: Database, durable: bool):
     await database.write(lambda: insert("a", 41), durable=durable)
     assert await database.write(lambda: count_up("a"), durable=durable) == 42
     assert await database.fetch("SELECT name, value FROM things") == [("a", 42)]
@@ -123,14 +179,14 @@ async def test_a_unit_is_sent_rows_and_gives_its_value(database: SqliteDatabase,
 
 
 @pytest.mark.parametrize("durable", [True, False])
-async def test_nothing_of_a_unit_that_raises_happened(database: SqliteDatabase, durable: bool):
+async def test_nothing_of_a_unit_that_raises_happened(database: Database, durable: bool):
     with pytest.raises(LookupError, match="a"):
         await database.write(lambda: insert_and_fail("a"), durable=durable)
     assert await names(database) == []
 
 
 @pytest.mark.parametrize("durable", [True, False])
-async def test_a_unit_that_raises_takes_none_of_its_group_with_it(database: SqliteDatabase, durable: bool):
+async def test_a_unit_that_raises_takes_none_of_its_group_with_it(database: Database, place: Place[Any], durable: bool):
     units: list[Callable[[], Unit[None]]] = []
     for number in range(20):
         units.append(lambda number=number: insert(f"{number:02}"))  # type: ignore[misc]
@@ -138,12 +194,12 @@ async def test_a_unit_that_raises_takes_none_of_its_group_with_it(database: Sqli
         units.append(lambda: insert("00"))  # refused by the database itself
     found = await asyncio.gather(*(database.write(unit, durable=durable) for unit in units), return_exceptions=True)
     assert [type(one) for one in found[1::3]] == [LookupError] * 20
-    assert all(isinstance(one, sqlite3.IntegrityError) for one in found[2::3])
+    assert all(isinstance(one, place.refused) for one in found[2::3])
     assert found[0::3] == [None] * 20
     assert await names(database) == [f"{number:02}" for number in range(20)]
 
 
-async def test_units_of_one_process_run_in_the_order_they_were_given(database: SqliteDatabase):
+async def test_units_of_one_process_run_in_the_order_they_were_given(database: Database):
     await database.write(lambda: insert("a"))
     for durable in (True, False):
         first = await database.fetch_one("SELECT value FROM things")
@@ -152,7 +208,7 @@ async def test_units_of_one_process_run_in_the_order_they_were_given(database: S
         assert found == list(range(first[0] + 1, first[0] + 151))
 
 
-async def test_a_unit_is_closed_however_it_ends(database: SqliteDatabase):
+async def test_a_unit_is_closed_however_it_ends(database: Database, place: Place[Any]):
     ended = []
 
     def unit(fails: bool) -> Unit[None]:
@@ -163,17 +219,17 @@ async def test_a_unit_is_closed_however_it_ends(database: SqliteDatabase):
             ended.append(fails)
 
     await database.write(lambda: unit(False))
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(place.wrong):
         await database.write(lambda: unit(True))
     assert False in ended
     assert True in ended
 
 
-async def test_a_statement_that_is_wrong_is_no_outage(database: SqliteDatabase):
+async def test_a_statement_that_is_wrong_is_no_outage(database: Database, place: Place[Any]):
     for durable in (True, False):
-        with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+        with pytest.raises(place.wrong, match="nowhere"):
             await database.write(lambda: iter_once("DELETE FROM nowhere"), durable=durable)
-    with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+    with pytest.raises(place.wrong, match="nowhere"):
         await database.fetch("SELECT 1 FROM nowhere")
 
 
@@ -181,7 +237,7 @@ def iter_once(sql: str) -> Unit[None]:
     yield sql, ()
 
 
-async def test_values_come_back_as_they_went_in(database: SqliteDatabase):
+async def test_values_come_back_as_they_went_in(database: Database):
     def unit() -> Unit[None]:
         yield "CREATE TABLE kinds (a BIGINT, b DOUBLE PRECISION, c TEXT, d BYTEA)", ()
         for row in rows:
@@ -199,41 +255,43 @@ async def test_values_come_back_as_they_went_in(database: SqliteDatabase):
 # -- durability
 
 
-async def test_a_durable_write_returns_after_its_flush(database: SqliteDatabase, place: Place, flushes: Flushes):
-    other = place.open()
+async def test_a_durable_write_returns_after_its_flush(
+    sqlite: SqliteDatabase, sqlite_place: SqlitePlace, flushes: Flushes
+):
+    other = sqlite_place.open()
     flushes.gate.clear()
     flushes.reached.clear()
-    writing = asyncio.ensure_future(database.write(lambda: insert("a")))
+    writing = asyncio.ensure_future(sqlite.write(lambda: insert("a")))
     await until(flushes.reached)
     assert await names(other) == ["a"]
-    assert await names(database) == ["a"]
+    assert await names(sqlite) == ["a"]
     assert not writing.done()
     flushes.gate.set()
     await writing
 
 
-async def test_no_lock_is_held_across_a_flush(database: SqliteDatabase, place: Place, flushes: Flushes):
-    other = place.open()
+async def test_no_lock_is_held_across_a_flush(sqlite: SqliteDatabase, sqlite_place: SqlitePlace, flushes: Flushes):
+    other = sqlite_place.open()
     flushes.gate.clear()
     flushes.reached.clear()
-    writing = asyncio.ensure_future(database.write(lambda: insert("a")))
+    writing = asyncio.ensure_future(sqlite.write(lambda: insert("a")))
     await until(flushes.reached)
     await other.write(lambda: insert("b"), durable=False)
-    await database.write(lambda: insert("c"), durable=False)
+    await sqlite.write(lambda: insert("c"), durable=False)
     assert not writing.done()
     flushes.gate.set()
     await writing
     assert await names(other) == ["a", "b", "c"]
 
 
-async def test_durable_writes_that_wait_together_share_a_flush(database: SqliteDatabase, flushes: Flushes):
+async def test_durable_writes_that_wait_together_share_a_flush(sqlite: SqliteDatabase, flushes: Flushes):
     before = flushes.count
     flushes.gate.clear()
     flushes.reached.clear()
-    first = asyncio.ensure_future(database.write(lambda: insert("first")))
+    first = asyncio.ensure_future(sqlite.write(lambda: insert("first")))
     await until(flushes.reached)
     others = [
-        asyncio.ensure_future(database.write(lambda number=number: insert(str(number))))  # type: ignore[misc]
+        asyncio.ensure_future(sqlite.write(lambda number=number: insert(str(number))))  # type: ignore[misc]
         for number in range(30)
     ]
     await asyncio.sleep(0)
@@ -242,40 +300,40 @@ async def test_durable_writes_that_wait_together_share_a_flush(database: SqliteD
     assert flushes.count == before + 2
 
 
-async def test_a_write_that_need_not_be_durable_waits_for_no_flush(database: SqliteDatabase, flushes: Flushes):
+async def test_a_write_that_need_not_be_durable_waits_for_no_flush(sqlite: SqliteDatabase, flushes: Flushes):
     before = flushes.count
-    await database.write(lambda: insert("a"), durable=False)
+    await sqlite.write(lambda: insert("a"), durable=False)
     assert flushes.count == before
 
 
-async def test_a_flush_that_fails_fails_the_write(database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch):
+async def test_a_flush_that_fails_fails_the_write(sqlite: SqliteDatabase, monkeypatch: pytest.MonkeyPatch):
     def broken(descriptor: int) -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "fdatasync", broken)
     with pytest.raises(DatabaseUnavailable):
-        await database.write(lambda: insert("a"))
+        await sqlite.write(lambda: insert("a"))
     monkeypatch.undo()
-    await database.write(lambda: insert("b"))
+    await sqlite.write(lambda: insert("b"))
 
 
 async def test_what_was_written_is_there_when_the_process_ends_at_any_moment(
-    database: SqliteDatabase, place: Place, directory: Path
+    sqlite: SqliteDatabase, sqlite_place: SqlitePlace, directory: Path
 ):
     """What lies on the disk at that moment is all that another process has."""
     for number in range(5):
-        await database.write(lambda number=number: insert(str(number)), durable=number % 2 == 0)  # type: ignore[misc]
+        await sqlite.write(lambda number=number: insert(str(number)), durable=number % 2 == 0)  # type: ignore[misc]
         copy = directory / f"copy-{number}"
         copy.mkdir()
         for suffix in ("", "-wal"):
-            shutil.copy(f"{place.path}{suffix}", copy / f"{place.path.name}{suffix}")
-        found = SqliteDatabase(copy / place.path.name)
+            shutil.copy(f"{sqlite_place.path}{suffix}", copy / f"{sqlite_place.path.name}{suffix}")
+        found = SqliteDatabase(copy / sqlite_place.path.name)
         assert await names(found) == [str(one) for one in range(number + 1)]
         await found.close()
 
 
 async def test_what_has_to_be_flushed_first_is_flushed_before_the_unit_runs_and_off_the_loop(
-    database: SqliteDatabase,
+    database: Database,
 ):
     seen: list[str] = []
 
@@ -295,7 +353,7 @@ async def test_what_has_to_be_flushed_first_is_flushed_before_the_unit_runs_and_
         assert seen == ["flush", "unit"]
 
 
-async def test_equal_flushes_of_waiting_units_run_once(database: SqliteDatabase, flushes: Flushes):
+async def test_equal_flushes_of_waiting_units_run_once(sqlite: SqliteDatabase, flushes: Flushes):
     calls: list[str] = []
 
     def flush() -> None:
@@ -303,10 +361,10 @@ async def test_equal_flushes_of_waiting_units_run_once(database: SqliteDatabase,
 
     flushes.gate.clear()
     flushes.reached.clear()
-    first = asyncio.ensure_future(database.write(lambda: insert("first")))
+    first = asyncio.ensure_future(sqlite.write(lambda: insert("first")))
     await until(flushes.reached)
     others = [
-        asyncio.ensure_future(database.write(lambda number=number: insert(str(number)), first=flush))  # type: ignore[misc]
+        asyncio.ensure_future(sqlite.write(lambda number=number: insert(str(number)), first=flush))  # type: ignore[misc]
         for number in range(10)
     ]
     await asyncio.sleep(0)
@@ -315,7 +373,7 @@ async def test_equal_flushes_of_waiting_units_run_once(database: SqliteDatabase,
     assert calls == ["equal"]
 
 
-async def test_a_unit_whose_flush_failed_does_not_run(database: SqliteDatabase):
+async def test_a_unit_whose_flush_failed_does_not_run(database: Database):
     def broken() -> None:
         raise OSError(28, "No space left on device")
 
@@ -332,7 +390,7 @@ async def test_a_unit_whose_flush_failed_does_not_run(database: SqliteDatabase):
 # -- several processes
 
 
-async def test_a_read_sees_every_commit_of_every_process(place: Place):
+async def test_a_read_sees_every_commit_of_every_process(place: Place[Any]):
     processes = [place.open() for _ in range(3)]
     await processes[0].write(create)
     await processes[0].write(lambda: insert("a"))
@@ -342,11 +400,11 @@ async def test_a_read_sees_every_commit_of_every_process(place: Place):
             assert await process.fetch_one("SELECT value FROM things") == (value,)
 
 
-def test_processes_never_lose_each_others_steps(directory: Path):
+def test_processes_never_lose_each_others_steps(place: Place[Any]):
     """Each with a loop of its own, some durable and some not."""
 
     async def count(number: int) -> None:
-        database = SqliteDatabase(directory / "test.db")
+        database = place.make()
         started.wait(PATIENCE)
         try:
             await asyncio.gather(
@@ -358,13 +416,13 @@ def test_processes_never_lose_each_others_steps(directory: Path):
             await database.close()
 
     async def begin() -> None:
-        database = SqliteDatabase(directory / "test.db")
+        database = place.make()
         await database.write(create)
         await database.write(lambda: insert("a"))
         await database.close()
 
     async def value() -> object:
-        database = SqliteDatabase(directory / "test.db")
+        database = place.make()
         found = await database.fetch_one("SELECT value FROM things")
         await database.close()
         return found
@@ -383,6 +441,7 @@ _OTHER_PROCESS = """
 import asyncio, sys
 from pathlib import Path
 from store.migrate import migrate
+from store.postgres import PostgresDatabase
 from store.sqlite import SqliteDatabase
 from tests.contracts.test_databases import count_up, create, iter_once
 
@@ -412,8 +471,8 @@ def test_real_processes_that_start_at_once_share_a_file(directory: Path):
     connection.close()
 
 
-async def test_nobody_who_reads_waits_for_who_writes(database: SqliteDatabase, place: Place):
-    other = place.open()
+async def test_nobody_who_reads_waits_for_who_writes(sqlite: SqliteDatabase, sqlite_place: SqlitePlace):
+    other = sqlite_place.open()
     inside, go_on = threading.Event(), threading.Event()
 
     def slow() -> Unit[None]:
@@ -422,14 +481,14 @@ async def test_nobody_who_reads_waits_for_who_writes(database: SqliteDatabase, p
         assert go_on.wait(PATIENCE)
         yield from insert("slower")
 
-    writing = asyncio.ensure_future(database.write(slow))
+    writing = asyncio.ensure_future(sqlite.write(slow))
     await until(inside)
-    assert await names(database) == []
+    assert await names(sqlite) == []
     assert await names(other) == []
     # who writes meanwhile waits, and the loop goes on
     waiting = [
         asyncio.ensure_future(one.write(lambda number=number: insert(f"{number}"), durable=number % 2 == 0))  # type: ignore[misc]
-        for number, one in enumerate((database, other, database, other))
+        for number, one in enumerate((sqlite, other, sqlite, other))
     ]
     await asyncio.sleep(0)
     assert await names(other) == []
@@ -439,7 +498,7 @@ async def test_nobody_who_reads_waits_for_who_writes(database: SqliteDatabase, p
     assert await names(other) == ["0", "1", "2", "3", "slow", "slower"]
 
 
-async def test_the_end_of_one_process_is_none_of_the_others_business(place: Place):
+async def test_the_end_of_one_process_is_none_of_the_others_business(place: Place[Any]):
     one, other = place.open(), place.open()
     await one.write(create)
     await other.write(lambda: insert("a"))
@@ -453,7 +512,7 @@ async def test_the_end_of_one_process_is_none_of_the_others_business(place: Plac
 # -- the end
 
 
-async def test_closing_finishes_what_was_given_before(database: SqliteDatabase, place: Place):
+async def test_closing_finishes_what_was_given_before(database: Database, place: Place[Any]):
     writing = [
         asyncio.ensure_future(database.write(lambda number=number: insert(f"{number:03}"), durable=number % 2 == 0))  # type: ignore[misc]
         for number in range(200)
@@ -464,7 +523,7 @@ async def test_closing_finishes_what_was_given_before(database: SqliteDatabase, 
     assert await names(place.open()) == [f"{number:03}" for number in range(200)]
 
 
-async def test_a_closed_database_refuses_and_may_be_closed_again(database: SqliteDatabase):
+async def test_a_closed_database_refuses_and_may_be_closed_again(database: Database):
     await database.close()
     await database.close()
     for durable in (True, False):
@@ -474,26 +533,26 @@ async def test_a_closed_database_refuses_and_may_be_closed_again(database: Sqlit
         await database.fetch("SELECT 1")
 
 
-async def test_a_caller_that_goes_away_leaves_the_others_alone(database: SqliteDatabase, flushes: Flushes):
+async def test_a_caller_that_goes_away_leaves_the_others_alone(sqlite: SqliteDatabase, flushes: Flushes):
     flushes.gate.clear()
     flushes.reached.clear()
-    first = asyncio.ensure_future(database.write(lambda: insert("first")))
+    first = asyncio.ensure_future(sqlite.write(lambda: insert("first")))
     await until(flushes.reached)
-    gone = asyncio.ensure_future(database.write(lambda: insert("gone")))
-    failing = asyncio.ensure_future(database.write(lambda: insert_and_fail("failing")))
-    stays = asyncio.ensure_future(database.write(lambda: insert("stays")))
+    gone = asyncio.ensure_future(sqlite.write(lambda: insert("gone")))
+    failing = asyncio.ensure_future(sqlite.write(lambda: insert_and_fail("failing")))
+    stays = asyncio.ensure_future(sqlite.write(lambda: insert("stays")))
     await asyncio.sleep(0)
     gone.cancel()
     failing.cancel()
     await asyncio.sleep(0)
     flushes.gate.set()
     await asyncio.gather(first, stays)
-    assert await names(database) == ["first", "gone", "stays"]
+    assert await names(sqlite) == ["first", "gone", "stays"]
 
 
 async def test_closing_leaves_no_descriptor_open(directory: Path):
     async def round_() -> None:
-        place = Place(directory)
+        place = SqlitePlace(directory)
         database = place.open()
         await database.write(create)
         await database.fetch("SELECT 1")
@@ -519,48 +578,48 @@ def test_what_is_no_database_is_unavailable_and_leaves_nothing_open(directory: P
 # -- room
 
 
-async def test_a_full_database_says_so_and_nothing_of_the_unit_happened(database: SqliteDatabase):
+async def test_a_full_database_says_so_and_nothing_of_the_unit_happened(sqlite: SqliteDatabase):
     def fill() -> Unit[None]:
         yield from insert("before")
         yield "CREATE TABLE large (content BYTEA)", ()
         yield "INSERT INTO large (content) VALUES (?)", (bytes(400_000),)
 
     def limit(pages: int) -> None:
-        for connection in (database._writer, database._reader, database._keeper):
+        for connection in (sqlite._writer, sqlite._reader, sqlite._keeper):
             connection.execute(f"PRAGMA max_page_count={pages}").fetchall()
 
-    await database.write(lambda: insert("a"))
+    await sqlite.write(lambda: insert("a"))
     limit(20)
     found = await asyncio.gather(
-        database.write(lambda: insert("b")), database.write(fill), database.write(lambda: insert("c")),
+        sqlite.write(lambda: insert("b")), sqlite.write(fill), sqlite.write(lambda: insert("c")),
         return_exceptions=True,
     )  # fmt: skip
     assert [type(one) for one in found] == [type(None), DatabaseFull, type(None)]
     with pytest.raises(DatabaseFull):
-        await database.write(fill, durable=False)
-    assert await names(database) == ["a", "b", "c"]
-    await database.write(lambda: iter_once("DELETE FROM things WHERE name = 'a'"))
+        await sqlite.write(fill, durable=False)
+    assert await names(sqlite) == ["a", "b", "c"]
+    await sqlite.write(lambda: iter_once("DELETE FROM things WHERE name = 'a'"))
     limit(100_000)
-    await database.write(fill)
-    assert await names(database) == ["b", "before", "c"]
+    await sqlite.write(fill)
+    assert await names(sqlite) == ["b", "before", "c"]
 
 
-async def test_the_log_begins_at_its_start_again(place: Place, monkeypatch: pytest.MonkeyPatch):
+async def test_the_log_begins_at_its_start_again(sqlite_place: SqlitePlace, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("store.sqlite._CHECKPOINT_EVERY", 10)
     monkeypatch.setattr("store.sqlite._LOG_PAGES", 50)
-    one, other = place.open(), place.open()
+    one, other = sqlite_place.open(), sqlite_place.open()
     await one.write(create)
     for number in range(600):
         process = (one, other)[number % 2]
         await process.write(lambda number=number: insert(f"{number:05}" * 50), durable=number % 5 == 0)  # type: ignore[misc]
-    assert place.path.with_name(place.path.name + "-wal").stat().st_size < 1_500_000
+    assert sqlite_place.path.with_name(sqlite_place.path.name + "-wal").stat().st_size < 1_500_000
     assert len(await names(other)) == 600
 
 
 # -- migrations
 
 
-async def test_migrations_are_applied_once_and_named(place: Place):
+async def test_migrations_are_applied_once_and_named(place: Place[Any]):
     database = place.open()
     expected = [name for name, _ in migrations().values()]
     assert await migrate(database, now=5.0) == expected
@@ -570,13 +629,13 @@ async def test_migrations_are_applied_once_and_named(place: Place):
     assert applied == [(number, 5.0) for number in migrations()]
 
 
-def test_two_that_migrate_at_once_do_it_once(directory: Path):
+def test_two_that_migrate_at_once_do_it_once(place: Place[Any]):
     results: list[list[str]] = []
     barrier = threading.Barrier(4)
 
     async def run() -> None:
         barrier.wait(PATIENCE)
-        database = SqliteDatabase(directory / "test.db")
+        database = place.make()
         try:
             results.append(await migrate(database, now=1.0))
         finally:
@@ -590,7 +649,7 @@ def test_two_that_migrate_at_once_do_it_once(directory: Path):
     assert sorted(results, key=len) == [[], [], [], [name for name, _ in migrations().values()]]
 
 
-async def test_a_schema_of_a_newer_release_is_refused(place: Place):
+async def test_a_schema_of_a_newer_release_is_refused(place: Place[Any]):
     database = place.open()
     await migrate(database, now=1.0)
     await database.write(lambda: iter_once("INSERT INTO migrations (number, applied_at) VALUES (9999, 2)"))
@@ -598,8 +657,8 @@ async def test_a_schema_of_a_newer_release_is_refused(place: Place):
         await migrate(database, now=3.0)
 
 
-async def test_a_migration_that_fails_leaves_nothing(place: Place, monkeypatch: pytest.MonkeyPatch):
-    database = place.open()
+async def test_a_migration_that_fails_leaves_nothing(sqlite_place: SqlitePlace, monkeypatch: pytest.MonkeyPatch):
+    database = sqlite_place.open()
     broken = {1: ("0001_good.sql", ["CREATE TABLE good (a BIGINT)"]), 2: ("0002_bad.sql", ["CREATE TABLE bad (("])}
     monkeypatch.setattr("store.migrate.migrations", lambda: broken)
     with pytest.raises(sqlite3.OperationalError):
@@ -620,11 +679,11 @@ def test_migrations_are_numbered_without_a_gap_and_only_add():
 # -- leases
 
 
-async def test_a_lease_is_one_holders_until_its_time_is_up(place: Place):
+async def test_a_lease_is_one_holders_until_its_time_is_up(place: Place[Any]):
     one, other = place.open(), place.open()
     await migrate(one, now=0.0)
 
-    async def take(database: SqliteDatabase, holder: str, now: float) -> bool:
+    async def take(database: Database, holder: str, now: float) -> bool:
         return await database.write(lambda: take_lease("loop", holder, now, seconds=30))
 
     assert await take(one, "a", 100.0)
@@ -635,7 +694,7 @@ async def test_a_lease_is_one_holders_until_its_time_is_up(place: Place):
     assert not await take(one, "a", 151.0)
 
 
-async def test_a_lease_that_is_given_back_is_free_at_once(place: Place):
+async def test_a_lease_that_is_given_back_is_free_at_once(place: Place[Any]):
     database = place.open()
     await migrate(database, now=0.0)
     assert await database.write(lambda: take_lease("loop", "a", 1.0, seconds=30))

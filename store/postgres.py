@@ -1,0 +1,346 @@
+"""PostgreSQL behind the law of `store.database`.
+
+Reads run on a few connections, each a single round trip with a prepared statement, at READ COMMITTED. Writes run on one
+connection a process, whole groups of waiting units in one transaction under one advisory lock of the database, so that
+units run one after the other whatever process they come from, as the law has it: no unit meets another's half, none
+has to be tried again because of another. A unit that raises takes the transaction with it, hence the units of its group
+run again, each alone; units are written for that.
+
+The transactions themselves commit without waiting for the disk (`synchronous_commit = off`), so the lock is never held
+across a flush. Durable units then wait for a second connection, which has the server flush its log (and wait for its
+synchronous standbys, if it has any) once for all of them. What a unit had read is earlier in the same log, so a flushed
+unit never depends on an unflushed one.
+
+Connections are made when they are needed and again after they broke. While the database is away every call raises
+DatabaseUnavailable within `timeout`; when it is back the next call succeeds. A call that breaks while its transaction
+commits may have happened: like every error it means that nothing was promised.
+"""
+
+import asyncio
+import contextlib
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+
+from store.database import DatabaseFull, DatabaseUnavailable, Row, Unit
+
+T = TypeVar("T")
+
+_GROUP = 64
+"""Units in one transaction at the most."""
+_WRITERS = 0x4C6F6E6773686F72
+"""The advisory lock that all writers of a database share."""
+_BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({_WRITERS})"
+_FLUSH = "SELECT pg_logical_emit_message(true, 'longshore', '')"
+_STATEMENTS = 1000
+_RETRIES = 3
+
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.PostgresSystemError,
+)
+_FULL = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
+_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+
+
+class _Job(Generic[T]):
+    __slots__ = ("durable", "error", "first", "future", "unit", "value")
+
+    def __init__(
+        self,
+        unit: Callable[[], Unit[T]],
+        future: "asyncio.Future[T]",
+        *,
+        durable: bool,
+        first: Callable[[], None] | None,
+    ) -> None:
+        self.unit = unit
+        self.durable = durable
+        self.first = first
+        self.future = future
+        self.value: T | None = None
+        self.error: BaseException | None = None
+
+
+class PostgresDatabase:
+    """One database, from one process. Implements `store.database.Database`; bound to the loop that first uses it."""
+
+    vocabulary: Mapping[str, str] = {"clustered": ""}
+
+    def __init__(self, url: str, *, readers: int = 8, timeout: float = 10.0) -> None:
+        """`url` is a connection URI of libpq's form; `timeout` (seconds) bounds every statement and connecting."""
+        self._url = url
+        self._timeout = timeout
+        self._room = asyncio.Semaphore(readers)
+        self._idle: list[asyncpg.Connection[Any]] = []
+        self._writer: asyncpg.Connection[Any] | None = None
+        self._flusher: asyncpg.Connection[Any] | None = None
+        self._waiting: deque[_Job[Any]] = deque()
+        self._unflushed: list[_Job[Any]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._closed = False
+
+    # -- reading
+
+    async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        if self._closed:
+            raise DatabaseUnavailable("the database is closed")
+        async with self._reader() as connection:
+            return [tuple(record) for record in await connection.fetch(translate(sql), *parameters)]
+
+    async def fetch_one(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
+        rows = await self.fetch(sql, parameters)
+        return rows[0] if rows else None
+
+    @contextlib.asynccontextmanager
+    async def _reader(self) -> "AsyncIterator[asyncpg.Connection[Any]]":
+        async with self._room:
+            connection = None
+            while self._idle and (connection is None or connection.is_closed()):
+                connection = self._idle.pop()
+            if connection is None or connection.is_closed():
+                connection = await self._connect("reader")
+            try:
+                yield connection
+            except _AWAY as error:
+                connection.terminate()
+                raise _unavailable(error) from error
+            except asyncio.CancelledError:
+                connection.terminate()  # its answer is still to come
+                raise
+            except asyncpg.PostgresError:
+                self._idle.append(connection)
+                raise
+            if self._closed:
+                connection.terminate()
+            else:
+                self._idle.append(connection)
+
+    async def _connect(self, purpose: str) -> "asyncpg.Connection[Any]":
+        """Raises DatabaseUnavailable."""
+        seconds = int(self._timeout)
+        try:
+            return await asyncpg.connect(
+                self._url,
+                timeout=self._timeout,
+                command_timeout=self._timeout,
+                statement_cache_size=_STATEMENTS,
+                max_cached_statement_lifetime=0,
+                server_settings={
+                    "application_name": f"longshore {purpose}",
+                    "synchronous_commit": "off" if purpose == "writer" else "on",
+                    "default_transaction_isolation": "read committed",
+                    "lock_timeout": f"{seconds}s",
+                    "statement_timeout": f"{seconds}s",
+                    "idle_in_transaction_session_timeout": f"{seconds}s",
+                },
+            )
+        except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
+            raise _unavailable(error) from error
+
+    # -- writing
+
+    async def write(
+        self, unit: Callable[[], Unit[T]], *, durable: bool = True, first: Callable[[], None] | None = None
+    ) -> T:
+        if self._closed:
+            raise DatabaseUnavailable("the database is closed")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Job(unit, future, durable=durable, first=first))
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_waiting(), name="postgres-writer")
+        return await future
+
+    async def _write_waiting(self) -> None:
+        while self._waiting:
+            group = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
+            try:
+                await self._flush_first(group)
+                ready = [job for job in group if job.error is None]
+                if ready:
+                    await self._commit(ready)
+            except BaseException as error:  # whatever it was, nobody waits for ever
+                for job in group:
+                    job.error = job.error or _translated(error)
+                _settle(group)
+                raise
+            done = [job for job in group if job.error is not None or not job.durable]
+            self._unflushed += [job for job in group if job.error is None and job.durable]
+            _settle(done)
+            if self._unflushed and (self._flushing is None or self._flushing.done()):
+                self._flushing = asyncio.create_task(self._flush_waiting(), name="postgres-flusher")
+
+    async def _flush_first(self, group: list[_Job[Any]]) -> None:
+        """Run what the units of a group need flushed before them, each once, on a thread."""
+        wanted = list(dict.fromkeys(job.first for job in group if job.first is not None))
+        if not wanted:
+            return
+
+        def flush() -> dict[Callable[[], None], Exception | None]:
+            done: dict[Callable[[], None], Exception | None] = {}
+            for first in wanted:
+                try:
+                    first()
+                    done[first] = None
+                except Exception as error:  # noqa: BLE001 - it belongs to the callers of write
+                    done[first] = error
+            return done
+
+        found = await asyncio.to_thread(flush)
+        for job in group:
+            if job.first is not None:
+                job.error = found[job.first]
+
+    async def _commit(self, group: list[_Job[Any]]) -> None:
+        """Run a group in one transaction; errors end up in the jobs."""
+        for attempt in range(_RETRIES):
+            try:
+                await self._run(group)
+            except _AGAIN as error:
+                if attempt + 1 == _RETRIES:
+                    _fail(group, _unavailable(error))
+                continue
+            except DatabaseUnavailable as error:
+                _fail(group, error)
+            except Exception as error:  # noqa: BLE001 - it belongs to a caller of write
+                if len(group) == 1:
+                    _fail(group, _translated(error))
+                else:  # one of them ended the transaction of all: each gets its own
+                    for job in group:
+                        job.value, job.error = None, None
+                        await self._commit([job])
+            return
+
+    async def _run(self, group: list[_Job[Any]]) -> None:
+        if self._writer is None or self._writer.is_closed():
+            self._writer = await self._connect("writer")
+        connection = self._writer
+        try:
+            await connection.execute(_BEGIN)
+            try:
+                for job in group:
+                    job.value = await _drive(connection, job.unit())
+            except _AWAY:
+                raise
+            except BaseException:
+                await connection.execute("ROLLBACK")
+                raise
+            await connection.execute("COMMIT")
+        except _AWAY as error:
+            connection.terminate()
+            self._writer = None
+            raise _unavailable(error) from error
+        except asyncio.CancelledError:
+            connection.terminate()
+            self._writer = None
+            raise
+
+    async def _flush_waiting(self) -> None:
+        """Have the server flush its log, once for all that were committed before."""
+        while self._unflushed:
+            group, self._unflushed = self._unflushed, []
+            try:
+                if self._flusher is None or self._flusher.is_closed():
+                    self._flusher = await self._connect("flusher")
+                await self._flusher.execute(_FLUSH)
+            except (DatabaseUnavailable, *_AWAY, asyncpg.PostgresError) as error:
+                if self._flusher is not None:
+                    self._flusher.terminate()
+                    self._flusher = None
+                _fail(group, _translated(error))
+            except BaseException as error:
+                _fail(group, _translated(error))
+                _settle(group)
+                raise
+            _settle(group)
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for name in ("_writing", "_flushing"):
+            task = getattr(self, name)
+            if task is not None:
+                with contextlib.suppress(Exception):
+                    await task
+        connections = [*self._idle, self._writer, self._flusher]
+        self._idle.clear()
+        self._writer = self._flusher = None
+        for connection in connections:
+            if connection is not None and not connection.is_closed():
+                try:
+                    await connection.close(timeout=1.0)
+                except _AWAY:
+                    connection.terminate()
+
+
+async def _drive(connection: "asyncpg.Connection[Any]", unit: Unit[T]) -> T:
+    try:
+        sql, parameters = next(unit)
+        while True:
+            records = await connection.fetch(translate(sql), *parameters)
+            sql, parameters = unit.send([tuple(record) for record in records])
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    finally:
+        unit.close()
+
+
+@lru_cache(maxsize=4096)
+def translate(sql: str) -> str:
+    """The common tongue in PostgreSQL's: `?` is `$1`, and text compares by its bytes, as in SQLite."""
+    pieces = sql.split("?")
+    numbered = "".join(f"{piece}${number}" for number, piece in enumerate(pieces[:-1], 1)) + pieces[-1]
+    if numbered.startswith(("CREATE TABLE", "ALTER TABLE")):
+        numbered = re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', numbered)
+    return numbered
+
+
+def _settle(jobs: list[_Job[Any]]) -> None:
+    for job in jobs:
+        if job.future.done():  # the caller went away; the rows are as they are
+            continue
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.value)
+
+
+def _fail(jobs: list[_Job[Any]], error: BaseException) -> None:
+    for job in jobs:
+        job.error = error
+
+
+def _unavailable(error: BaseException) -> Exception:
+    if isinstance(error, _FULL):
+        return DatabaseFull("no room is left where the database writes")
+    said = str(error) or type(error).__name__
+    return DatabaseUnavailable(f"the database does not answer: {said.splitlines()[0]}")
+
+
+def _translated(error: BaseException) -> BaseException:
+    if isinstance(error, _FULL):
+        return DatabaseFull("no room is left where the database writes")
+    if isinstance(error, asyncio.CancelledError):
+        return DatabaseUnavailable("the database is closed")
+    return _unavailable(error) if isinstance(error, _AWAY) else error
