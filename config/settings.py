@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 PREFIX = "LONGSHORE_"
-_SECRETS = {("root", "secret_access_key")}
+_SECRETS = {("root", "secret_access_key"), ("database", "url")}
 
 
 class SettingsInvalid(ValueError):
@@ -228,6 +228,7 @@ _CHOICES = {
     "auth.challenge": ("basic", "bearer"),
     "storage.driver": ("filesystem",),
 }
+_DATABASES = ("sqlite:///", "postgresql://", "postgres://")
 _POSITIVE = ("server.drain", "server.idle_timeout", "registry.upload_expiry", "gc.interval", "gc.orphan_interval")
 
 
@@ -263,8 +264,10 @@ def _check(settings: Settings) -> None:
     url = settings.server.public_url
     if url and not url.startswith(("http://", "https://")):
         raise SettingsInvalid(f"server.public_url has to begin with http:// or https://, not `{url}`")
-    if settings.database.url and not settings.database.url.startswith("sqlite:///"):
-        raise SettingsInvalid("database.url has to be sqlite:///path/to/file")
+    if settings.database.url and not settings.database.url.startswith(_DATABASES):
+        raise SettingsInvalid(
+            "database.url has to be sqlite:///path/to/file or postgresql://user:password@host/database"
+        )
     for network in settings.server.trusted_proxies:
         try:
             ipaddress.ip_network(network)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from auth.access import ANONYMOUS, Circumstances
 from auth.authenticate import Authenticator, Caller
@@ -44,11 +43,11 @@ from server.hosts import Hosts, Origin
 from server.http import Exchange
 from server.logs import Log
 from server.metrics import CONTENT_TYPE, Metrics
+from server.stores import open_database
 from server.token import TokenService
 from store.blobs.filesystem import FilesystemBlobs
 from store.database import DatabaseFull, DatabaseUnavailable
 from store.leases import drop_lease, take_lease
-from store.sqlite import SqliteDatabase
 
 _TEXT = ("Content-Type", "text/plain; charset=utf-8")
 _LEASE = 30.0
@@ -75,7 +74,7 @@ class App:
         self._new_request_id = ids = RandomIds()
         clock = time.time
         home = RegistryId(settings.account.id, settings.account.region)
-        self.database = SqliteDatabase(database_path(settings))
+        self.database = open_database(settings)
         self.blobs = FilesystemBlobs(settings.data / "blobs", clock=clock, ids=ids)
         self.metrics = Metrics(settings.data / "run", worker)
         self.hosts = Hosts(home, settings.server.public_url, settings.server.trusted_proxies)
@@ -336,9 +335,3 @@ def _shown(path: str, headers: RequestHeaders) -> str:
     if path == "/":
         return "/ " + (headers.get("X-Amz-Target") or "").rpartition(".")[2]
     return path
-
-
-def database_path(settings: Settings) -> Path:
-    """Where the SQLite file lies."""
-    url = settings.database.url
-    return Path(url.removeprefix("sqlite:///")) if url else settings.data / "longshore.db"

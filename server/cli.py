@@ -21,16 +21,15 @@ from auth.secrets import ServerKeyInvalid, Vault
 from base.ids import new_uuid
 from config.settings import Settings, SettingsInvalid, load_settings
 from registry.gc import Collector
-from server.app import database_path
 from server.first import FirstThings, prepare, welcome
 from server.logs import Log
+from server.stores import open_database
 from server.supervisor import Workers
 from server.tls import Certificate
 from server.worker import work
 from store.blobs.filesystem import FilesystemBlobs
-from store.database import DatabaseUnavailable
+from store.database import Database, DatabaseUnavailable
 from store.migrate import MigrationMissing, migrate
-from store.sqlite import SqliteDatabase
 
 HOME = "home"
 """What the home account is called."""
@@ -133,9 +132,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG
 
 
 async def _prepare_store(settings: Settings, first: FirstThings, log: Log) -> None:
-    path = database_path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    database = SqliteDatabase(path)
+    database = open_database(settings)
     try:
         for name in await migrate(database, now=time.time()):
             log.event("migrated", migration=name)
@@ -164,7 +161,7 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _migrate(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG001 - commands are called alike
     async def run() -> list[str]:
-        database = SqliteDatabase(database_path(settings))
+        database = open_database(settings)
         try:
             return await migrate(database, now=time.time())
         finally:
@@ -182,7 +179,7 @@ def _rotate(settings: Settings, options: argparse.Namespace) -> int:  # noqa: AR
     first = prepare(settings)
 
     async def run() -> None:
-        database = SqliteDatabase(database_path(settings))
+        database = open_database(settings)
         try:
             await migrate(database, now=time.time())
             await SigningKeys(database, Vault(first.server_keys), time.time).rotate()
@@ -196,7 +193,7 @@ def _rotate(settings: Settings, options: argparse.Namespace) -> int:  # noqa: AR
 
 def _collect(settings: Settings, options: argparse.Namespace) -> int:
     async def run() -> None:
-        database = SqliteDatabase(database_path(settings))
+        database = open_database(settings)
         blobs = FilesystemBlobs(settings.data / "blobs", clock=time.time, ids=new_uuid)
         try:
             await migrate(database, now=time.time())
@@ -223,15 +220,15 @@ def _collect(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _accounts(database: SqliteDatabase, first: FirstThings) -> Accounts:
+def _accounts(database: Database, first: FirstThings) -> Accounts:
     return Accounts(database, Epoch(database, time.monotonic), Vault(first.server_keys), time.time)
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[tuple[SqliteDatabase, Accounts]]:
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, Accounts]]:
     """The store as it is after a start of the server, which may be running beside."""
     first = prepare(settings)
-    database = SqliteDatabase(database_path(settings))
+    database = open_database(settings)
     try:
         await migrate(database, now=time.time())
         accounts = _accounts(database, first)

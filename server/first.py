@@ -11,6 +11,7 @@ from auth.credentials import AccessKey, root_of
 from auth.identifiers import new_access_key_id, new_secret_access_key
 from auth.secrets import MIN_LENGTH
 from config.settings import Settings, SettingsInvalid
+from server.stores import is_shared
 
 PROFILE = "default"
 
@@ -27,6 +28,11 @@ class FirstThings:
 def prepare(settings: Settings) -> FirstThings:
     """Find or make them. Raises SettingsInvalid."""
     data = settings.data
+    if is_shared(settings) and not (settings.root.access_key_id and settings.secrets.key_file):
+        raise SettingsInvalid(
+            "with PostgreSQL every replica needs the same root key and server keys: set root.access_key_id, "
+            "root.secret_access_key and secrets.key_file"
+        )
     try:
         data.mkdir(parents=True, exist_ok=True)
     except OSError as error:

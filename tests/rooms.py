@@ -17,6 +17,7 @@ from registry.rows import Repository
 from registry.uploads import ClientGone, Uploads
 from store.blobs.driver import BlobDriver
 from store.blobs.filesystem import FilesystemBlobs
+from store.database import Database
 from store.migrate import migrate
 from store.sqlite import SqliteDatabase
 
@@ -77,7 +78,7 @@ class House:
     """One process of a registry."""
 
     clock: Time
-    database: SqliteDatabase
+    database: Database
     blobs: BlobDriver
     repositories: Repositories
     uploads: Uploads
