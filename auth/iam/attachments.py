@@ -12,6 +12,7 @@ from auth.iam.policies import Managed, find_managed, no_such_policy, not_attacha
 from auth.rows import attachments as rows
 from auth.rows.entities import is_there
 from auth.rows.policies import read_policy
+from aws.errors import AwsError
 from store.database import Unit
 
 
@@ -21,6 +22,8 @@ async def attach_policy(habits: EntityHabits, iam: Iam, call: Call) -> Result:
     arn = call.params["PolicyArn"]
     if await find_managed(iam, call.account, arn) is None:
         raise not_attachable(arn)
+    if arn in CATALOGUE and not CATALOGUE[arn].attachable:
+        raise AwsError("PolicyNotAttachableException", "Cannot attach a Service Role Policy to a Customer Role.")
 
     def unit() -> Unit[None]:
         if not (yield from is_there(habits.kind, entity.id)):
