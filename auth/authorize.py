@@ -13,6 +13,7 @@ from auth.access import ALLOWED, Access, Circumstances, Decision, Principal, Pri
 from auth.directory import Directory, Grants, is_limited
 from auth.errors import AccessDenied
 from auth.policy.evaluate import InForce, PolicySet, Reason, Request, Verdict, evaluate, sentence
+from aws.dispatch import Call
 from base.clock import Clock, moment
 
 _NOBODY = Grants(None, None, (), "", "", ())
@@ -85,12 +86,34 @@ class Gate:
 
     async def judge(self, principal: Principal, access: Access, circumstances: Circumstances) -> Judgement:
         """One access, with its reasons. Raises DatabaseUnavailable."""
+        facts = await self._facts(principal, access, circumstances)
+        judgement = await self._weigh(principal, access, circumstances, facts)
+        if self._record is not None:
+            self._record(judgement)
+        return judgement
+
+    async def rehearse(
+        self,
+        principal: Principal,
+        access: Access,
+        circumstances: Circumstances,
+        change: Callable[[Facts], Facts],
+    ) -> Verdict:
+        """What would be decided if the resource's facts were changed so. It is no decision: nobody records it.
+
+        Raises DatabaseUnavailable.
+        """
+        facts = change(await self._facts(principal, access, circumstances))
+        return (await self._weigh(principal, access, circumstances, facts)).verdict
+
+    async def _weigh(
+        self, principal: Principal, access: Access, circumstances: Circumstances, facts: Facts
+    ) -> Judgement:
         grants, session = _NOBODY, None
         if principal.kind is not PrincipalKind.ANONYMOUS:
             grants = await self._directory.grants(principal)
             if principal.session is not None:
                 session = await self._directory.session(principal)
-        facts = await self._facts(principal, access, circumstances)
         now = self._clock()
         request = Request(
             principal,
@@ -111,10 +134,7 @@ class Gate:
             anonymous_resource=self._anonymous_pull,
         )
         verdict = _limits_of_sessions(request) or evaluate(request, force)
-        judgement = Judgement(now, request, circumstances, force, verdict)
-        if self._record is not None:
-            self._record(judgement)
-        return judgement
+        return Judgement(now, request, circumstances, force, verdict)
 
     async def _facts(self, principal: Principal, access: Access, circumstances: Circumstances) -> Facts:
         resource = access.resource
@@ -188,6 +208,18 @@ class Gate:
         for key, given in access.keys:
             context[key.lower()] = given
         return context
+
+
+def circumstances_of(call: Call[Principal]) -> Circumstances:
+    """Those of a call of an AWS API."""
+    return Circumstances(
+        source_ip=call.source_ip,
+        secure=call.secure,
+        user_agent=call.user_agent,
+        region=call.region,
+        request_id=call.request_id,
+        referer=call.referer,
+    )
 
 
 def _add_session(context: dict[str, Value], principal: Principal) -> None:

@@ -73,6 +73,7 @@ class Call(Generic[P]):
     source_ip: str
     secure: bool
     user_agent: str
+    referer: str
     host: str
     url: str
     session_token: str | None = field(default=None, repr=False)
@@ -235,6 +236,7 @@ class Dispatcher(Generic[P, A]):
             source_ip=http.source_ip,
             secure=http.secure,
             user_agent=http.header("User-Agent") or "",
+            referer=http.header("Referer") or "",
             host=http.host,
             url=http.url,
             session_token=None if claim is None else claim.session_token,

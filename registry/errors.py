@@ -204,6 +204,19 @@ class TemplateAlreadyExists(RegistryError):
         )
 
 
+class RepositoryPolicyNotFound(RegistryError):
+    def __init__(self, registry: RegistryId, name: str) -> None:
+        super().__init__(
+            f"Repository policy does not exist for the repository with name '{name}' "
+            f"in the registry with id '{registry.account}'"
+        )
+
+
+class RegistryPolicyNotFound(RegistryError):
+    def __init__(self, registry: RegistryId) -> None:
+        super().__init__(f"Registry policy does not exist in the registry with id '{registry.account}'")
+
+
 class LimitExceeded(RegistryError): ...
 
 
@@ -260,6 +273,8 @@ TABLE: Mapping[type[RegistryError], Row] = {
     TooManyResourceTags: Row(400, "UNSUPPORTED", "TooManyTagsException"),
     TemplateNotFound: Row(404, "UNSUPPORTED", "TemplateNotFoundException"),
     TemplateAlreadyExists: Row(409, "UNSUPPORTED", "TemplateAlreadyExistsException"),
+    RepositoryPolicyNotFound: Row(404, "UNSUPPORTED", "RepositoryPolicyNotFoundException"),
+    RegistryPolicyNotFound: Row(404, "UNSUPPORTED", "RegistryPolicyNotFoundException"),
     LimitExceeded: Row(400, "DENIED", "LimitExceededException"),
     StorageFull: Row(507, "SIZE_INVALID", "ServerException", 500),
     Unavailable: Row(503, "UNKNOWN", "ServerException", 500),

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from auth.epoch import Epoch
 from base.clock import Clock
 from base.ids import new_serial
 from registry import rows
@@ -32,6 +34,8 @@ class NewRepository:
     scan_on_push: bool = False
     encryption: Mapping[str, str] = field(default_factory=lambda: {"encryptionType": "AES256"})
     tags: tuple[tuple[str, str], ...] = ()
+    policy: str = ""
+    """The text of its repository policy, checked and laid out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,11 @@ class Template:
 class Repositories:
     """The use-cases of repositories."""
 
-    def __init__(self, database: Database, *, clock: Clock, create_on_push: bool, home: RegistryId) -> None:
+    def __init__(
+        self, database: Database, epoch: Epoch, *, clock: Clock, create_on_push: bool, home: RegistryId
+    ) -> None:
         self._database = database
+        self._epoch = epoch
         self._clock = clock
         self._create_on_push = create_on_push
         self._home = home
@@ -88,7 +95,10 @@ class Repositories:
             new.scan_on_push,
             complete_encryption(registry, new.encryption),
         )
-        if not await self._database.write(lambda: rows.insert_repository(repository, new.tags)):
+        # without tags and policy the gate knows no more of it than of one that is not there
+        unit = partial(rows.insert_repository, repository, new.tags, new.policy)
+        known = bool(new.tags or new.policy)
+        if not await (self._epoch.change(unit) if known else self._database.write(unit)):
             raise RepositoryAlreadyExists(registry, name)
         return repository
 
@@ -104,7 +114,7 @@ class Repositories:
     async def delete(self, repository: Repository, *, force: bool) -> None:
         """Raises RepositoryNotEmpty."""
         now = self._clock()
-        if not await self._database.write(lambda: rows.delete_repository(repository.id, now, force=force)):
+        if not await self._epoch.change(lambda: rows.delete_repository(repository.id, now, force=force)):
             raise RepositoryNotEmpty(repository.registry, repository.name)
 
     async def list(self, registry: RegistryId, *, after: str = "", limit: int) -> list[Repository]:
@@ -118,11 +128,11 @@ class Repositories:
 
     async def tag(self, repository: Repository, tags: Sequence[tuple[str, str]]) -> None:
         """Add resource tags, or put other values under their keys. Raises TooManyResourceTags, RepositoryNotFound."""
-        if not await self._database.write(lambda: rows.put_resource_tags(repository, tags, limit=MAX_RESOURCE_TAGS)):
+        if not await self._epoch.change(lambda: rows.put_resource_tags(repository, tags, limit=MAX_RESOURCE_TAGS)):
             raise TooManyResourceTags(MAX_RESOURCE_TAGS)
 
     async def untag(self, repository: Repository, keys: Sequence[str]) -> None:
-        await self._database.write(lambda: rows.delete_resource_tags(repository.id, keys))
+        await self._epoch.change(lambda: rows.delete_resource_tags(repository.id, keys))
 
     async def list_resource_tags(self, repository: Repository) -> Sequence[tuple[str, str]]:
         return await rows.list_resource_tags(self._database, repository.id)
@@ -198,6 +208,7 @@ def from_template(settings: Mapping[str, Any]) -> NewRepository:
         tag_policy=make_tag_policy(settings.get("imageTagMutability", "MUTABLE"), filters),
         encryption=settings.get("encryptionConfiguration") or {"encryptionType": "AES256"},
         tags=tuple((tag["Key"], tag.get("Value", "")) for tag in settings.get("resourceTags", ())),
+        policy=settings.get("repositoryPolicy", ""),
     )
 
 

@@ -26,6 +26,7 @@ from registry.ecr import operations as ecr
 from registry.ecr.call import Call as EcrCall
 from registry.ecr.call import Registry as EcrRegistry
 from registry.errors import TABLE, RegistryError
+from registry.facts import RegistryFacts
 from registry.gc import Collector
 from registry.images import Images
 from registry.links import PREFIX as LINKS
@@ -33,6 +34,7 @@ from registry.links import Links
 from registry.names import RegistryId
 from registry.oci.boundary import OciBoundary
 from registry.oci.call import Call, Registry, RequestHeaders
+from registry.policies import Policies
 from registry.pull import Pull
 from registry.push import Push
 from registry.repositories import Repositories
@@ -85,13 +87,15 @@ class App:
         self.directory = Directory(self.database, self.epoch, managed=CATALOGUE)
         self.keyring = Keyring((first.root,), self.directory, self._vault, self.epoch)
         self.authenticator = Authenticator(self.keyring, self.tokens)
-        self.gate = Gate(self.directory, {}, clock=clock, anonymous_pull=settings.auth.anonymous_pull)
+        facts = RegistryFacts(self.database, self.directory, self.epoch)
+        self.gate = Gate(self.directory, {"ecr": facts}, clock=clock, anonymous_pull=settings.auth.anonymous_pull)
         pull = Pull(self.database, self.blobs, clock=clock, grace=settings.gc.grace)
         self.registry = Registry(
             database=self.database,
             repositories=Repositories(
-                self.database, clock=clock, create_on_push=settings.registry.create_on_push, home=home
+                self.database, self.epoch, clock=clock, create_on_push=settings.registry.create_on_push, home=home
             ),
+            policies=Policies(self.database, self.epoch, facts),
             uploads=Uploads(self.database, self.blobs, clock=clock, ids=ids, reserve=settings.storage.reserve),
             push=Push(self.database, clock=clock, allow_sparse=settings.registry.allow_sparse),
             pull=pull,
@@ -143,12 +147,14 @@ class App:
         return EcrRegistry(
             database=self.database,
             repositories=self.registry.repositories,
+            policies=self.registry.policies,
             images=Images(self.database, clock=self.registry.clock),
             uploads=self.registry.uploads,
             push=self.registry.push,
             pull=self._pull,
             links=self.links,
             tokens=self.tokens,
+            gate=self.gate,
             endpoint=endpoint,
         )
 
@@ -225,6 +231,7 @@ class App:
                     user_agent=exchange.headers.get("User-Agent", ""),
                     region=registry.region,
                     request_id=request_id,
+                    referer=exchange.headers.get("Referer", ""),
                 ),
             )
             reply = await self._oci.answer(call)

@@ -4,8 +4,8 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 
-from auth.access import ANONYMOUS, Access, Circumstances, Principal
-from auth.authorize import Gate
+from auth.access import ANONYMOUS, Access, Principal
+from auth.authorize import Gate, circumstances_of
 from auth.credentials import Keyring
 from auth.errors import AccessDenied
 from aws.dispatch import Call, Credential, Dispatcher, HttpCall, Service
@@ -102,15 +102,8 @@ class AwsApi:
 
     async def _authorize(self, call: Call[Principal], accesses: tuple[Access, ...]) -> None:
         self._principals[call.request_id] = call.principal.arn
-        circumstances = Circumstances(
-            source_ip=call.source_ip,
-            secure=call.secure,
-            user_agent=call.user_agent,
-            region=call.region,
-            request_id=call.request_id,
-        )
         try:
-            await self._gate.authorize(call.principal, accesses, circumstances)
+            await self._gate.authorize(call.principal, accesses, circumstances_of(call))
         except AccessDenied as error:
             raise Common.ACCESS_DENIED.error(str(error)) from error
 

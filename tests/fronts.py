@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +13,6 @@ from auth.access import ANONYMOUS, Circumstances
 from auth.authenticate import Authenticator, Caller
 from auth.authorize import Gate
 from auth.credentials import AccessKey, Keyring, root_of
-from auth.directory import Directory
-from auth.epoch import Epoch
 from auth.keys import SigningKeys
 from auth.secrets import Vault
 from auth.tokens import Tokens
@@ -114,17 +111,15 @@ async def open_front(
     signing = SigningKeys(house.database, vault, clock)
     await signing.load()
     tokens = Tokens(signing, clock, new_uuid)
-    epoch = Epoch(house.database, time.monotonic)
-    directory = Directory(house.database, epoch, managed={})
-    gate = Gate(directory, {})
+    gate = Gate(house.directory, {"ecr": house.facts}, clock=house.clock)
     registry = Registry(
-        database=house.database, repositories=house.repositories, uploads=house.uploads, push=house.push,
-        pull=house.pull, gate=gate, clock=clock, delete_referenced=True,
+        database=house.database, repositories=house.repositories, policies=house.policies, uploads=house.uploads,
+        push=house.push, pull=house.pull, gate=gate, clock=clock, delete_referenced=True,
     )  # fmt: skip
     failures: list[BaseException] = []
     boundary = OciBoundary(
         registry,
-        Authenticator(Keyring((KEY, STRANGER), directory, vault, epoch), tokens),
+        Authenticator(Keyring((KEY, STRANGER), house.directory, vault, house.epoch), tokens),
         challenge=challenge,
         plain_unauthorized=plain,
         report=lambda error, call: failures.append(error),

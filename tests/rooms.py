@@ -7,9 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from auth.directory import Directory
+from auth.epoch import Epoch
 from base.ids import new_uuid
+from registry.facts import RegistryFacts
 from registry.gc import Collector
 from registry.names import RegistryId, RepositoryName, parse_name
+from registry.policies import Policies
 from registry.pull import Pull
 from registry.push import Push
 from registry.repositories import NewRepository, Repositories
@@ -80,6 +84,10 @@ class House:
     clock: Time
     database: Database
     blobs: BlobDriver
+    epoch: Epoch
+    directory: Directory
+    facts: RegistryFacts
+    policies: Policies
     repositories: Repositories
     uploads: Uploads
     push: Push
@@ -109,11 +117,18 @@ async def open_house(
     await migrate(database, now=clock())
     if blobs is None:
         blobs = FilesystemBlobs(directory / "blobs", clock=clock, ids=new_uuid, threads=2)
+    epoch = Epoch(database, time.monotonic)
+    identities = Directory(database, epoch, managed={})
+    facts = RegistryFacts(database, identities, epoch)
     return House(
         clock,
         database,
         blobs,
-        Repositories(database, clock=clock, create_on_push=False, home=HOME),
+        epoch,
+        identities,
+        facts,
+        Policies(database, epoch, facts),
+        Repositories(database, epoch, clock=clock, create_on_push=False, home=HOME),
         Uploads(database, blobs, clock=clock, ids=new_uuid, reserve=reserve),
         Push(database, clock=clock, allow_sparse=sparse),
         Pull(database, blobs, clock=clock, grace=GRACE),

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol, TypeAlias
 
 from auth.access import Principal
+from auth.authorize import Gate
 from auth.tokens import Tokens
 from aws import dispatch
 from registry.errors import ParameterInvalid
 from registry.images import Images
 from registry.links import Links
 from registry.names import NameMalformed, RegistryId, RepositoryName, parse_name
+from registry.policies import Policies
 from registry.pull import Pull
 from registry.push import Push
 from registry.repositories import Repositories
@@ -32,12 +34,14 @@ class Registry:
 
     database: Database
     repositories: Repositories
+    policies: Policies
     images: Images
     uploads: Uploads
     push: Push
     pull: Pull
     links: Links
     tokens: Tokens
+    gate: Gate
     endpoint: Endpoint
 
 

@@ -10,10 +10,12 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from auth.access import Access, Principal
+from auth.iam.call import requested_tags
 from aws.dispatch import Operation, Service
 from aws.errors import AwsError
 from aws.validate import report_first
-from registry.ecr import authorization, images, layers, repositories, templates
+from registry.accesses import creation
+from registry.ecr import authorization, images, layers, policies, repositories, templates
 from registry.ecr.call import Call, Registry, Result, name_of, read_name, registry_of
 from registry.errors import TABLE, RegistryError, StorageFull, Unavailable
 from store.blobs.driver import NoRoom
@@ -44,18 +46,25 @@ def _on_everything(action: str) -> Accesses:
     return lambda _: [Access(f"ecr:{action}", "*")]
 
 
+def _on_setting(action: str) -> Accesses:
+    return lambda call: [Access(f"ecr:{action}", "*", (("ecr:AccountSetting", call.params["name"]),))]
+
+
 def _on_resource(action: str) -> Accesses:
+    """With the keys of the tags that are put or taken away."""
+
     def accesses(call: Call) -> list[Access]:
         registry, name = repositories.resource_of(call)
-        return [Access(f"ecr:{action}", registry.arn(name))]
+        keys = requested_tags(call.params.get("tags", ()))
+        if "tagKeys" in call.params:
+            keys = (("aws:TagKeys", tuple(call.params["tagKeys"])),)
+        return [Access(f"ecr:{action}", registry.arn(name), keys)]
 
     return accesses
 
 
 def _create(call: Call) -> list[Access]:
-    arn = registry_of(call).arn(name_of(call))
-    actions = ("ecr:CreateRepository", "ecr:TagResource") if call.params.get("tags") else ("ecr:CreateRepository",)
-    return [Access(action, arn) for action in actions]
+    return creation(registry_of(call).arn(name_of(call)), call.params.get("tags", ()))
 
 
 def _describe(call: Call) -> list[Access]:
@@ -75,7 +84,9 @@ def _on_template(action: str) -> Accesses:
         wanted = [Access(f"ecr:{action}", "*"), Access("ecr:CreateRepository", covered)]
         for member, dependent in _DEPENDENT.items():
             if call.params.get(member):
-                wanted.append(Access(dependent, call.params[member] if dependent == "iam:PassRole" else covered))
+                wanted.append(Access(dependent, covered))
+        if call.params.get("customRoleArn"):
+            wanted.append(Access("iam:PassRole", call.params["customRoleArn"], _PASSED))
         return wanted
 
     return accesses
@@ -85,8 +96,8 @@ _DEPENDENT: Final = {
     "resourceTags": "ecr:TagResource",
     "repositoryPolicy": "ecr:SetRepositoryPolicy",
     "lifecyclePolicy": "ecr:PutLifecyclePolicy",
-    "customRoleArn": "iam:PassRole",
 }
+_PASSED: Final = (("iam:PassedToService", "ecr.amazonaws.com"),)
 
 OPERATIONS: Final = (
     Row(repositories.create_repository, _create),
@@ -107,6 +118,14 @@ OPERATIONS: Final = (
     Row(layers.upload_layer_part, _on_repository("UploadLayerPart")),
     Row(layers.complete_layer_upload, _on_repository("CompleteLayerUpload")),
     Row(layers.get_download_url_for_layer, _on_repository("GetDownloadUrlForLayer")),
+    Row(policies.set_repository_policy, _on_repository("SetRepositoryPolicy")),
+    Row(policies.get_repository_policy, _on_repository("GetRepositoryPolicy")),
+    Row(policies.delete_repository_policy, _on_repository("DeleteRepositoryPolicy")),
+    Row(policies.put_registry_policy, _on_everything("PutRegistryPolicy")),
+    Row(policies.get_registry_policy, _on_everything("GetRegistryPolicy")),
+    Row(policies.delete_registry_policy, _on_everything("DeleteRegistryPolicy")),
+    Row(policies.get_account_setting, _on_setting("GetAccountSetting")),
+    Row(policies.put_account_setting, _on_setting("PutAccountSetting")),
     Row(authorization.get_authorization_token, _on_everything("GetAuthorizationToken")),
     Row(templates.create_repository_creation_template, _on_template("CreateRepositoryCreationTemplate")),
     Row(templates.update_repository_creation_template, _on_template("UpdateRepositoryCreationTemplate")),

@@ -7,9 +7,11 @@ from typing import Any
 from aws.arn import Arn
 from registry.ecr.call import Call, Registry, Result, refuse, registry_of
 from registry.ecr.paging import read_page, write_token
+from registry.ecr.policies import read_repository_policy
 from registry.ecr.repositories import read_encryption, read_resource_tags, read_tag_policy
 from registry.errors import TemplateAlreadyExists, TemplateNotFound
 from registry.names import RegistryId
+from registry.policies import lay_out
 from registry.repositories import Template, complete_encryption
 
 ROOT = "ROOT"
@@ -96,8 +98,11 @@ def _complete(registry: RegistryId, settings: Mapping[str, Any]) -> dict[str, An
     encryption = read_encryption(settings.get("encryptionConfiguration"))
     if not settings["appliedFor"]:
         refuse("appliedFor", "Member must have length greater than or equal to 1")
-    for member in ("repositoryPolicy", "lifecyclePolicy"):
-        _check_document(member, settings.get(member))
+    policy = settings.get("repositoryPolicy")
+    if policy:
+        read_repository_policy(policy, "repositoryPolicy")
+        settings = {**settings, "repositoryPolicy": lay_out(policy)}
+    _check_lifecycle(settings.get("lifecyclePolicy"))
     role = settings.get("customRoleArn")
     if role:
         _check_role(registry, role)
@@ -111,7 +116,7 @@ def _complete(registry: RegistryId, settings: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def _check_document(member: str, text: str | None) -> None:
+def _check_lifecycle(text: str | None) -> None:
     if not text:
         return
     try:
@@ -119,7 +124,7 @@ def _check_document(member: str, text: str | None) -> None:
     except (ValueError, RecursionError):
         right = False
     if not right:
-        refuse(member, "Invalid JSON syntax")
+        refuse("lifecyclePolicy", "Invalid JSON syntax")
 
 
 def _check_role(registry: RegistryId, text: str) -> None:

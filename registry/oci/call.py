@@ -13,6 +13,7 @@ from base.clock import Clock
 from base.web import Continue
 from registry.errors import NameInvalid, ParameterInvalid
 from registry.names import NameMalformed, RegistryId, RepositoryName, parse_name
+from registry.policies import Policies
 from registry.pull import Pull
 from registry.push import Push
 from registry.repositories import Repositories
@@ -100,6 +101,7 @@ class Registry:
 
     database: Database
     repositories: Repositories
+    policies: Policies
     uploads: Uploads
     push: Push
     pull: Pull

@@ -44,7 +44,7 @@ async def put_manifest(registry: Registry, call: Call) -> Reply:
         raise _too_large()
     repository = await rows.find_repository(registry.database, call.registry, name)
     if repository is None:
-        repository = await create_on_push(registry, call, name)
+        repository = await create_on_push(registry, call, name, "ecr:PutImage")
     await let_in(registry, call, call.body)  # manifests lie in the database, which needs the reserve to delete
     content = await read_manifest(call.body)
     media_type = (call.headers.get("Content-Type") or "").partition(";")[0].strip()

@@ -8,6 +8,7 @@ from auth.access import Access
 from base.digest import Digest, DigestMalformed, parse_digest
 from base.web import Reply
 from registry import rows
+from registry.accesses import creation
 from registry.errors import (
     DigestInvalid,
     NameInvalid,
@@ -32,7 +33,7 @@ async def begin_upload(registry: Registry, call: Call) -> Reply:
         upload = await registry.uploads.begin_named(call.registry, name, call.caller.principal.arn)
         if upload is not None:
             return _accepted(name, upload)
-    repository_id = await ensure_repository(registry, call, name)
+    repository_id = await ensure_repository(registry, call, name, "ecr:InitiateLayerUpload")
     wanted = call.parameter("mount")
     if wanted is not None:
         digest = _digest(wanted)
@@ -88,32 +89,40 @@ async def cancel_upload(registry: Registry, call: Call) -> Reply:
     return Reply(204)
 
 
-async def ensure_repository(registry: Registry, call: Call, name: RepositoryName) -> int:
+async def ensure_repository(registry: Registry, call: Call, name: RepositoryName, action: str) -> int:
     """The id of the repository that a push names, made if a template or the setting says so.
 
     Raises RepositoryNotFound with the way out in its message; AccessDenied.
     """
     found = await rows.find_repository_id(registry.database, call.registry, name)
-    return found if found is not None else (await create_on_push(registry, call, name)).id
+    return found if found is not None else (await create_on_push(registry, call, name, action)).id
 
 
-async def create_on_push(registry: Registry, call: Call, name: RepositoryName) -> Repository:
-    """The repository that a push names and that was not there. Raises RepositoryNotFound, AccessDenied."""
+async def create_on_push(registry: Registry, call: Call, name: RepositoryName, action: str) -> Repository:
+    """The repository that a push names and that was not there. `action` is what was about to be done to it.
+
+    Raises RepositoryNotFound, AccessDenied.
+    """
     new = await registry.repositories.creation_on_push(call.registry, name)
     if new is None:
         missing = RepositoryNotFound(call.registry, name)
         missing.message += f". Create it first: aws ecr create-repository --repository-name {name}"
         raise missing
-    await registry.gate.authorize(
-        call.caller.principal, [Access("ecr:CreateRepository", call.registry.arn(name))], call.circumstances
-    )
+    arn, principal = call.registry.arn(name), call.caller.principal
+    tags = [{"Key": key, "Value": value} for key, value in new.tags]
+    await registry.gate.authorize(principal, creation(arn, tags, tagging=False), call.circumstances)
     try:
-        return await registry.repositories.create(call.registry, name, new)
+        made = await registry.repositories.create(call.registry, name, new)
     except RepositoryAlreadyExists:  # another push was quicker
-        return await registry.repositories.find(call.registry, name)
+        made = await registry.repositories.find(call.registry, name)
+    if new.tags or new.policy:  # the gate was asked when there were none
+        await registry.gate.authorize(principal, [Access(action, arn)], call.circumstances)
+    return made
 
 
 async def _mount(registry: Registry, call: Call, target_id: int, digest: Digest) -> bool:
+    if await registry.policies.setting(call.registry, "BLOB_MOUNTING") != "ENABLED":
+        return False
     source = call.parameter("from")
     if source:
         try:

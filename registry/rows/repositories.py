@@ -75,8 +75,8 @@ async def find_repositories(
     return found
 
 
-def insert_repository(repository: Repository, tags: Sequence[tuple[str, str]]) -> Unit[bool]:
-    """False where the name is taken."""
+def insert_repository(repository: Repository, tags: Sequence[tuple[str, str]], policy: str = "") -> Unit[bool]:
+    """False where the name is taken. `policy` is the text of its policy, if it has one from the start."""
     made = yield (
         f"INSERT INTO repositories ({_REPOSITORY}) VALUES ({placeholders(9)}) "
         "ON CONFLICT (account, region, name) DO NOTHING RETURNING 1",
@@ -96,6 +96,8 @@ def insert_repository(repository: Repository, tags: Sequence[tuple[str, str]]) -
         return False
     for key, value in tags:
         yield from put_resource_tag(repository.id, key, value)
+    if policy:
+        yield "INSERT INTO repository_policies (repository_id, document) VALUES (?, ?)", (repository.id, policy)
     return True
 
 
@@ -113,7 +115,7 @@ def delete_repository(repository_id: int, now: float, *, force: bool) -> Unit[bo
         images = yield "SELECT 1 FROM manifests WHERE repository_id = ? LIMIT 1", (repository_id,)
         if images:
             return False
-    for table in ("tags", "manifest_references", "manifests", "resource_tags"):
+    for table in ("tags", "manifest_references", "manifests", "resource_tags", "repository_policies"):
         yield f"DELETE FROM {table} WHERE repository_id = ?", (repository_id,)
     unlinked = yield "DELETE FROM repository_blobs WHERE repository_id = ? RETURNING digest", (repository_id,)
     yield from condemn_unlinked([digest for (digest,) in unlinked], now)

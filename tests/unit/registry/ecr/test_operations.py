@@ -19,13 +19,23 @@ HERE = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository"
 THERE = f"arn:aws:ecr:{REGION}:210987654321:repository"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/r"
 
+PASSED = (("iam:PassedToService", "ecr.amazonaws.com"),)
+TAGS = [{"Key": "k", "Value": "v"}, {"Key": "Team", "Value": ""}]
+REQUESTED = (("aws:RequestTag/k", "v"), ("aws:RequestTag/Team", ""), ("aws:TagKeys", ("k", "Team")))
+ABOUT_TO_BE = (
+    ("aws:ResourceTag/k", "v"), ("aws:ResourceTag/Team", ""), ("ecr:ResourceTag/k", "v"), ("ecr:ResourceTag/Team", ""),
+)  # fmt: skip
+
 # operation -> what is asked, and the accesses that it takes
-ACCESSES: dict[str, list[tuple[dict[str, Any], list[tuple[str, str]]]]] = {
+ACCESSES: dict[str, list[tuple[dict[str, Any], list[tuple[Any, ...]]]]] = {
     "CreateRepository": [
         ({"repositoryName": "a/b"}, [("ecr:CreateRepository", f"{HERE}/a/b")]),
         (
-            {"repositoryName": "a/b", "tags": [{"Key": "k", "Value": "v"}]},
-            [("ecr:CreateRepository", f"{HERE}/a/b"), ("ecr:TagResource", f"{HERE}/a/b")],
+            {"repositoryName": "a/b", "tags": TAGS},
+            [
+                ("ecr:CreateRepository", f"{HERE}/a/b", REQUESTED + ABOUT_TO_BE),
+                ("ecr:TagResource", f"{HERE}/a/b", REQUESTED + ABOUT_TO_BE),
+            ],
         ),
     ],
     "DescribeRepositories": [
@@ -36,9 +46,24 @@ ACCESSES: dict[str, list[tuple[dict[str, Any], list[tuple[str, str]]]]] = {
             [("ecr:DescribeRepositories", f"{HERE}/a1"), ("ecr:DescribeRepositories", f"{HERE}/b1")],
         ),
     ],
-    "TagResource": [({"resourceArn": f"{THERE}/a1"}, [("ecr:TagResource", f"{THERE}/a1")])],
-    "UntagResource": [({"resourceArn": f"{HERE}/a1"}, [("ecr:UntagResource", f"{HERE}/a1")])],
+    "TagResource": [
+        ({"resourceArn": f"{THERE}/a1", "tags": TAGS}, [("ecr:TagResource", f"{THERE}/a1", REQUESTED)]),
+    ],
+    "UntagResource": [
+        (
+            {"resourceArn": f"{HERE}/a1", "tagKeys": ["k", "Team"]},
+            [("ecr:UntagResource", f"{HERE}/a1", (("aws:TagKeys", ("k", "Team")),))],
+        ),
+    ],
     "ListTagsForResource": [({"resourceArn": f"{HERE}/a1"}, [("ecr:ListTagsForResource", f"{HERE}/a1")])],
+    **{
+        name: [({"name": "BLOB_MOUNTING"}, [(f"ecr:{name}", "*", (("ecr:AccountSetting", "BLOB_MOUNTING"),))])]
+        for name in ("GetAccountSetting", "PutAccountSetting")
+    },
+    **{
+        name: [({}, [(f"ecr:{name}", "*")])]
+        for name in ("PutRegistryPolicy", "GetRegistryPolicy", "DeleteRegistryPolicy")
+    },
     "DescribeRegistry": [({}, [("ecr:DescribeRegistry", "*")])],
     "GetAuthorizationToken": [
         ({}, [("ecr:GetAuthorizationToken", "*")]),
@@ -52,7 +77,7 @@ ACCESSES: dict[str, list[tuple[dict[str, Any], list[tuple[str, str]]]]] = {
         (
             {
                 "prefix": "ROOT",
-                "resourceTags": [{}],
+                "resourceTags": TAGS,
                 "repositoryPolicy": "{}",
                 "lifecyclePolicy": "{}",
                 "customRoleArn": ROLE,
@@ -63,7 +88,7 @@ ACCESSES: dict[str, list[tuple[dict[str, Any], list[tuple[str, str]]]]] = {
                 ("ecr:TagResource", f"{HERE}/*"),
                 ("ecr:SetRepositoryPolicy", f"{HERE}/*"),
                 ("ecr:PutLifecyclePolicy", f"{HERE}/*"),
-                ("iam:PassRole", ROLE),
+                ("iam:PassRole", ROLE, PASSED),
             ],
         ),
     ],
@@ -73,7 +98,7 @@ ACCESSES: dict[str, list[tuple[dict[str, Any], list[tuple[str, str]]]]] = {
             [
                 ("ecr:UpdateRepositoryCreationTemplate", "*"),
                 ("ecr:CreateRepository", f"{HERE}/p/*"),
-                ("iam:PassRole", ROLE),
+                ("iam:PassRole", ROLE, PASSED),
             ],
         ),
     ],
@@ -97,6 +122,9 @@ ACCESSES: dict[str, list[tuple[dict[str, Any], list[tuple[str, str]]]]] = {
             "UploadLayerPart",
             "CompleteLayerUpload",
             "GetDownloadUrlForLayer",
+            "SetRepositoryPolicy",
+            "GetRepositoryPolicy",
+            "DeleteRepositoryPolicy",
         )
     },
 }
@@ -115,7 +143,7 @@ def test_every_operation_has_its_accesses_stated_here() -> None:
 def test_each_operation_asks_for_the_accesses_that_the_service_reference_names(row: Any) -> None:
     for params, expected in ACCESSES[row.name]:
         asked = list(row.accesses(call(params)))
-        assert asked == [Access(action, resource) for action, resource in expected]
+        assert asked == [Access(*one) for one in expected]
 
 
 @pytest.mark.parametrize("name", ["a", "A/b", "a//b", "a\n"])
