@@ -4,11 +4,17 @@ from functools import partial
 from typing import Final
 
 from auth.access import Access, Principal
-from auth.iam import attachments, inline, policies
+from auth.iam import access_keys, attachments, boundaries, groups, inline, policies, profiles, roles, users
 from auth.iam.call import Iam, Row
 from aws.dispatch import Operation, Service
 
 OPERATIONS: Final[tuple[Row, ...]] = (
+    *users.ROWS,
+    *groups.ROWS,
+    *roles.ROWS,
+    *profiles.ROWS,
+    *access_keys.ROWS,
+    *boundaries.ROWS,
     *policies.ROWS,
     *attachments.ROWS,
     *inline.ROWS,

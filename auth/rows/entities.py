@@ -1,4 +1,4 @@
-"""What policies are attached to: users, groups and roles, looked at alike."""
+"""Users, groups, roles and instance profiles, looked at alike."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,11 +13,12 @@ class EntityKind(StrEnum):
     USER = "user"
     GROUP = "group"
     ROLE = "role"
+    PROFILE = "instance-profile"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEntity:
-    """`boundary` is the ARN of its permissions boundary; a group has none."""
+    """`boundary` is the ARN of its permissions boundary; only users and roles have one."""
 
     kind: EntityKind
     id: str
@@ -31,8 +32,14 @@ _COLUMNS: Final = {
     EntityKind.USER: "id, account, name, path, boundary FROM users",
     EntityKind.GROUP: "id, account, name, path, '' FROM user_groups",
     EntityKind.ROLE: "id, account, name, path, boundary FROM roles",
+    EntityKind.PROFILE: "id, account, name, path, '' FROM instance_profiles",
 }
-_TABLES: Final = {EntityKind.USER: "users", EntityKind.GROUP: "user_groups", EntityKind.ROLE: "roles"}
+_TABLES: Final = {
+    EntityKind.USER: "users",
+    EntityKind.GROUP: "user_groups",
+    EntityKind.ROLE: "roles",
+    EntityKind.PROFILE: "instance_profiles",
+}
 
 
 async def find_entity(database: Database, kind: EntityKind, account: str, name: str) -> StoredEntity | None:

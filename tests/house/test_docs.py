@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from auth.iam.operations import OPERATIONS as IAM
 from config.settings import load_settings
 from server.cli import main
 
@@ -68,3 +69,12 @@ def test_every_command_is_in_the_readme(capsys: pytest.CaptureFixture[str]):
 def test_make_targets_that_are_named_are_there(document: Path):
     targets = set(re.findall(r"^([a-z]+):", (TREE / "Makefile").read_text(), flags=re.MULTILINE))
     assert set(re.findall(r"`make ([a-z]+)`", document.read_text())) <= targets
+
+
+def test_the_operations_that_are_served_are_those_of_the_document():
+    section = (TREE / "docs/compatibility.md").read_text().partition("\nOf IAM:\n")[2]
+    table = re.match(r"\n(\|.*\n)+", section)
+    assert table is not None
+    named = re.findall(r"\b[A-Z]\w+\b", table[0])
+    assert len(named) == len(set(named))
+    assert set(named) == {row.name for row in IAM}
