@@ -7,13 +7,24 @@ import pytest
 
 from auth.iam.managed import CATALOGUE
 
-EXPECTED = """
-AdministratorAccess PowerUserAccess ReadOnlyAccess SecurityAudit job-function/ViewOnlyAccess
-IAMFullAccess IAMReadOnlyAccess IAMUserChangePassword
-AmazonEC2ContainerRegistryFullAccess AmazonEC2ContainerRegistryPowerUser AmazonEC2ContainerRegistryReadOnly
-AmazonEC2ContainerRegistryPullOnly AmazonElasticContainerRegistryPublicReadOnly
-AmazonECS_FullAccess service-role/AmazonECSTaskExecutionRolePolicy service-role/AmazonEC2ContainerServiceforEC2Role
-""".split()
+EXPECTED = (
+    "AdministratorAccess",
+    "PowerUserAccess",
+    "ReadOnlyAccess",
+    "SecurityAudit",
+    "job-function/ViewOnlyAccess",
+    "IAMFullAccess",
+    "IAMReadOnlyAccess",
+    "IAMUserChangePassword",
+    "AmazonEC2ContainerRegistryFullAccess",
+    "AmazonEC2ContainerRegistryPowerUser",
+    "AmazonEC2ContainerRegistryReadOnly",
+    "AmazonEC2ContainerRegistryPullOnly",
+    "AmazonElasticContainerRegistryPublicReadOnly",
+    "AmazonECS_FullAccess",
+    "service-role/AmazonECSTaskExecutionRolePolicy",
+    "service-role/AmazonEC2ContainerServiceforEC2Role",
+)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
