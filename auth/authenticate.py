@@ -28,7 +28,10 @@ class Caller:
     claims: Claims | None = None
 
     def may_use(self, scope: str, action: str) -> bool:
-        """Whether the caller's token covers `action` of `scope` (`repository:a/b`); a password covers everything."""
+        """Whether the caller's token covers `action` of `scope` (`repository:a/b`); a password covers everything, and
+        callers without credentials pull at the most."""
+        if self.principal.kind is PrincipalKind.ANONYMOUS and action != "pull":
+            return False
         if self.claims is None or self.claims.scopes is None:
             return True
         granted = self.claims.scopes.get(scope, frozenset())
@@ -59,6 +62,7 @@ class Authenticator:
             return Caller(await self.check_password(user, password, region=region))
         if scheme == "bearer":
             claims = await self._tokens.verify(value.strip(), BEARER_AUDIENCE)
+            _check_region(claims, region)
             if claims.subject is not None and claims.subject.kind is PrincipalKind.ANONYMOUS:
                 return Caller(ANONYMOUS, claims)
             return Caller(await self._current(claims), claims)
@@ -78,8 +82,7 @@ class Authenticator:
         """Raises CredentialsInvalid, TokenMalformed, TokenExpired."""
         if user == "AWS":
             claims = await self._tokens.verify(password, PASSWORD_AUDIENCE)
-            if claims.region and region and claims.region != region:
-                raise CredentialsInvalid(f"the authorization token is for region {claims.region}, not {region}")
+            _check_region(claims, region)
             return await self._current(claims)
         principal = await self._keyring.check(user, password)
         if principal is None:
@@ -95,6 +98,11 @@ class Authenticator:
         if principal is None:
             raise CredentialsInvalid("the principal of the authorization token no longer exists")
         return principal
+
+
+def _check_region(claims: Claims, region: str) -> None:
+    if claims.region and region and claims.region != region:
+        raise CredentialsInvalid(f"the authorization token is for region {claims.region}, not {region}")
 
 
 def decode_basic(value: str) -> tuple[str, str]:

@@ -8,9 +8,9 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from registry.names import RegistryId
-from registry.oci.call import RequestHeaders
 
 _REGISTRY_HOST = re.compile(r"(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]{1,32})\.([a-z0-9.-]+?)(:\d{1,5})?\Z", re.ASCII)
 # where the API is called; the images lie beside it
@@ -19,9 +19,18 @@ _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{1,5})?\Z|\[[0-9A-Fa-f:.]{2,45}\
 _REMEMBERED = 1024
 
 
+class Fields(Protocol):
+    """Header fields, whatever their case."""
+
+    def getall(self, key: str, default: Sequence[str], /) -> Sequence[str]:
+        """The values of every line of that name."""
+        ...
+
+
 @dataclass(slots=True)
 class Origin:
-    """Where a request came from and how: the client's address, the host it asked for, and whether over TLS."""
+    """Where a request came from and how: the client's address (empty where a proxy names none), the host it asked for,
+    and whether over TLS."""
 
     client: str
     host: str
@@ -51,20 +60,24 @@ class Hosts:
                 self._known[host] = known
         return known
 
-    def origin(self, peer: str, host: str, secure: bool, headers: RequestHeaders) -> Origin:
-        """X-Forwarded-For, -Proto and -Host count from trusted peers only."""
+    def origin(self, peer: str, host: str, secure: bool, headers: Fields) -> Origin:
+        """X-Forwarded-For, -Proto and -Host count from trusted peers only: of each, what the proxy wrote that the client
+        reached. What a client writes itself stands before it."""
+        peer = _normal(peer)
         if not self._trusted or not self._is_trusted(peer):
             return Origin(peer, host, secure)
-        sent_for, proto, sent_host = (headers.get(f"X-Forwarded-{name}") for name in ("For", "Proto", "Host"))
-        client = peer
-        for hop in reversed([part.strip() for part in (sent_for or "").split(",") if part.strip()]):
-            client = _address(hop)
+        hops, protos, hosts = (_values(headers, f"X-Forwarded-{name}") for name in ("For", "Proto", "Host"))
+        client, proxies = peer, 0
+        for hop in reversed(hops):
+            client, proxies = _address(hop), proxies + 1
             if not self._is_trusted(client):
                 break
+        proto = _beside(protos, len(hops), proxies)
         if proto:
-            secure = proto.split(",")[0].strip().lower() == "https"
-        if sent_host and _HOST.match(sent_host.split(",")[0].strip()):
-            host = sent_host.split(",")[0].strip()
+            secure = proto.lower() == "https"
+        sent_host = _beside(hosts, len(hops), proxies)
+        if _HOST.match(sent_host):
+            host = sent_host
         return Origin(client, host, secure)
 
     def url(self, registry: RegistryId, origin: Origin) -> str:
@@ -93,8 +106,38 @@ class Hosts:
         return any(parsed in network for network in self._trusted)
 
 
+def _values(headers: Fields, name: str) -> list[str]:
+    """Of every line of that name: some proxies add a line where others add to it."""
+    return [part.strip() for field in headers.getall(name, ()) for part in field.split(",") if part.strip()]
+
+
+def _beside(values: list[str], hops: int, proxies: int) -> str:
+    """Of a field that each proxy appended to, what the first of `proxies` proxies said; else what the last one said."""
+    if not values:
+        return ""
+    return values[-proxies] if len(values) == hops else values[-1]
+
+
 def _address(hop: str) -> str:
-    """The address of an X-Forwarded-For hop: `9.9.9.9`, `9.9.9.9:1234`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:443`."""
+    """The address of an X-Forwarded-For hop: `9.9.9.9`, `9.9.9.9:1234`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:443`;
+    empty where it has none (`unknown`)."""
     if hop.startswith("["):
-        return hop[1:].partition("]")[0]
-    return hop.partition(":")[0] if hop.count(":") == 1 else hop
+        hop = hop[1:].partition("]")[0]
+    elif hop.count(":") == 1:
+        hop = hop.partition(":")[0]
+    try:
+        ipaddress.ip_address(hop)
+    except ValueError:
+        return ""
+    return _normal(hop)
+
+
+def _normal(address: str) -> str:
+    """The one way to write an address: an IPv4 address that IPv6 wraps is that address, and a zone means nothing elsewhere."""
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(parsed.ipv4_mapped or parsed)

@@ -21,6 +21,8 @@ _MAX_FORM = 64 * 1024
 _MAX_SCOPES = 5 * 1024
 """Characters of scopes in a token: with them it still fits into a header field."""
 _ACTIONS = frozenset({"pull", "push", "delete", "*"})
+_PULL = frozenset({"pull"})
+"""What callers without credentials may ask for."""
 
 
 class TokenService:
@@ -89,7 +91,7 @@ class TokenService:
             return await self._authenticator.check_password("AWS", token, region=region)
 
     def _issue(self, principal: Principal, scopes: Iterable[str], region: str, *, refresh: bool) -> Reply:
-        granted = parse_scopes(scopes)
+        granted = parse_scopes(scopes, _PULL if principal is ANONYMOUS else _ACTIONS)
         if sum(len(name) + 24 for name in granted) > _MAX_SCOPES:
             return _oauth_error(400, "invalid_scope", "too many scopes for one token: ask for fewer at a time")
         token, expires = self._tokens.issue(
@@ -110,7 +112,7 @@ class TokenService:
         return Reply(200, [_JSON, ("Cache-Control", "no-store")], json.dumps(answer).encode())
 
 
-def parse_scopes(texts: Iterable[str]) -> dict[str, frozenset[str]]:
+def parse_scopes(texts: Iterable[str], known: frozenset[str] = _ACTIONS) -> dict[str, frozenset[str]]:
     """`repository:a/b:pull,push registry:catalog:*` -> what each scope grants; the same scope twice is a union.
 
     Types and actions that mean nothing here are left out.
@@ -122,7 +124,7 @@ def parse_scopes(texts: Iterable[str]) -> dict[str, frozenset[str]]:
             kind = name.partition(":")[0].partition("(")[0]
             if not colon or kind not in {"repository", "registry"}:
                 continue
-            wanted = frozenset(action for action in actions.split(",") if action in _ACTIONS)
+            wanted = frozenset(action for action in actions.split(",") if action in known)
             if wanted:
                 granted[name] = granted.get(name, frozenset()) | wanted
     return granted

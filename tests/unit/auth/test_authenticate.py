@@ -121,6 +121,21 @@ async def test_an_anonymous_token_is_nobodys(authenticator: Authenticator, token
         await authenticator.authenticate(basic("AWS", password(tokens, ANONYMOUS)), region=HERE)
 
 
+async def test_nobody_does_more_than_pull_whatever_a_token_says(authenticator: Authenticator, tokens: Tokens):
+    scopes = {"repository:a": frozenset({"pull", "push", "delete", "*"}), "registry:catalog": frozenset({"*"})}
+    token, _ = tokens.issue(BEARER_AUDIENCE, ANONYMOUS, region=HERE, lifetime=100, scopes=scopes)
+    caller = await authenticator.authenticate(f"Bearer {token}", region=HERE)
+    may = [action for action in ("pull", "push", "delete", "*") if caller.may_use("repository:a", action)]
+    assert may == ["pull"]
+    assert not caller.may_use("registry:catalog", "*")
+
+
+async def test_a_bearer_token_is_good_for_its_own_region(authenticator: Authenticator, tokens: Tokens):
+    token, _ = tokens.issue(BEARER_AUDIENCE, ROOT, region="eu-north-1", lifetime=100, scopes={})
+    with pytest.raises(CredentialsInvalid, match="eu-north-1"):
+        await authenticator.authenticate(f"Bearer {token}", region=HERE)
+
+
 async def test_a_token_of_somebody_who_is_gone_is_refused(authenticator: Authenticator, tokens: Tokens):
     gone = root_of(ACCOUNT, "AKIAGONE")
     for header in (basic("AWS", password(tokens, gone)), f"Bearer {password(tokens, gone, audience=BEARER_AUDIENCE)}"):

@@ -117,6 +117,14 @@ async def test_nobody_gets_an_anonymous_token_where_that_is_set(service: Service
     assert status == 401, "wrong credentials are not none"
 
 
+async def test_an_anonymous_token_pulls_at_the_most(service: Service):
+    asked = "scope=repository:a:pull,push,delete,*&scope=registry:catalog:*"
+    _, answer = await service.get(asked, None, anonymous=True)
+    assert answer["scope"] == "repository:a:pull"
+    _, answer = await service.get(asked)
+    assert answer["scope"] == "repository:a:*,delete,pull,push registry:catalog:*"
+
+
 async def test_a_password_is_granted_and_refreshed(service: Service):
     fields = {"grant_type": "password", "username": KEY.id, "password": KEY.secret, "access_type": "offline"}
     status, answer = await service.post(**fields, scope="repository:a:pull repository:b:push")
