@@ -18,6 +18,7 @@ from auth.keys import SigningKeys
 from auth.secrets import Vault
 from auth.sts import operations as sts
 from auth.tokens import Tokens
+from auth.usage import Usage
 from base.ids import RandomIds, new_uuid
 from base.loops import Supervisor
 from base.web import Reply
@@ -87,6 +88,7 @@ class App:
         self.directory = Directory(self.database, self.epoch, managed=CATALOGUE)
         self.keyring = Keyring((first.root,), self.directory, self._vault, self.epoch)
         self.authenticator = Authenticator(self.keyring, self.tokens)
+        self.usage = Usage(self.database, clock)
         facts = RegistryFacts(self.database, self.directory, self.epoch)
         self.gate = Gate(self.directory, {"ecr": facts}, clock=clock, anonymous_pull=settings.auth.anonymous_pull)
         pull = Pull(self.database, self.blobs, clock=clock, grace=settings.gc.grace)
@@ -113,6 +115,7 @@ class App:
             region=home.region,
             translate=ecr.translate,
             report=self._report_operation,
+            note=self.usage.note,
         )
         self.collector = Collector(
             self.database,
@@ -162,6 +165,7 @@ class App:
         """Load keys and begin the background loops."""
         await self.signing.load()
         self._loops.start("pulls", self._pull.record)
+        self._loops.start("usage", self.usage.record)
         self._loops.start("metrics", self._save_metrics)
         self._loops.start("collector", self._collect)
         self._loops.start("signing-keys", self._refresh_keys)
@@ -173,6 +177,7 @@ class App:
         await self._loops.stop()
         with contextlib.suppress(DatabaseFull, DatabaseUnavailable):  # both come right by themselves after a while
             await self._pull.record()
+            await self.usage.record()
             await self.database.write(lambda: drop_lease("collector", self._holder), durable=False)
         await self.blobs.close()
         await self.database.close()
@@ -236,6 +241,7 @@ class App:
             )
             reply = await self._oci.answer(call)
             seen.principal = call.caller.principal.arn
+            self.usage.note(call.caller.principal, "ecr", registry.region)
             return reply
         if path == "/":
             seen.route = path

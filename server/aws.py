@@ -38,11 +38,14 @@ class AwsApi:
         region: str,
         translate: Callable[[Exception], AwsError | None],
         report: Callable[[Exception, str, str], None],
+        note: Callable[[Principal, str, str], None],
     ) -> None:
-        """`report` is given a failure that nobody knows, the operation's name and the request's id."""
+        """`report` is given a failure that nobody knows, the operation's name and the request's id; `note` who has
+        signed a request, for which service and region."""
         self._keyring = keyring
         self._gate = gate
         self._report = report
+        self._note = note
         self._principals: dict[str, str] = {}
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
         self._dispatcher = Dispatcher(
@@ -102,6 +105,7 @@ class AwsApi:
 
     async def _authorize(self, call: Call[Principal], accesses: tuple[Access, ...]) -> None:
         self._principals[call.request_id] = call.principal.arn
+        self._note(call.principal, call.service, call.region)
         try:
             await self._gate.authorize(call.principal, accesses, circumstances_of(call))
         except AccessDenied as error:

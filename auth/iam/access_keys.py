@@ -112,7 +112,7 @@ def _owner(user: User | None, call: Call) -> str:
 
 
 def _unknown(identifier: str) -> AwsError:
-    return AwsError("NoSuchEntityException", f"The Access Key with id {identifier} cannot be found.", status=404)
+    return AwsError("NoSuchEntityException", f"The Access Key with id {identifier} cannot be found", status=404)
 
 
 def _render(key: AccessKey, user: User | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Final
 from auth.access import Access, Principal
 from auth.iam import access_keys, attachments, boundaries, groups, inline, policies, profiles, roles, users
 from auth.iam.call import Iam, Row
+from auth.iam.wording import report
 from aws.dispatch import Operation, Service
 
 OPERATIONS: Final[tuple[Row, ...]] = (
@@ -28,4 +29,5 @@ def make_service(iam: Iam) -> Service[Principal, Access]:
         operations=tuple(
             Operation(row.name, partial(row.handler, iam), partial(row.accesses, iam)) for row in OPERATIONS
         ),
+        report=report,
     )
