@@ -20,7 +20,7 @@ import asyncio
 import contextlib
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
@@ -37,6 +37,8 @@ _WRITERS = 0x4C6F6E6773686F72
 _BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({_WRITERS})"
 _FLUSH = "SELECT pg_logical_emit_message(true, 'longshore', '')"
 _STATEMENTS = 1000
+_KEPT = 500
+"""Prepared statements that a reading connection keeps at hand."""
 _RETRIES = 3
 
 _AWAY = (
@@ -80,6 +82,25 @@ class _Job(Generic[T]):
         self.error: BaseException | None = None
 
 
+class _Session:
+    """A connection, and the statements that it has prepared."""
+
+    __slots__ = ("connection", "statements")
+
+    def __init__(self, connection: "asyncpg.Connection[Any]") -> None:
+        self.connection = connection
+        self.statements: dict[str, asyncpg.prepared_stmt.PreparedStatement[Any]] = {}
+
+    async def run(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
+        """One statement, in a round trip once it is prepared."""
+        statement = self.statements.get(sql)
+        if statement is None:
+            statement = await self.connection.prepare(translate(sql))
+            if len(self.statements) < _KEPT:  # lists have as many forms as lengths: the rest is in asyncpg's own memory
+                self.statements[sql] = statement
+        return list(map(tuple, await statement.fetch(*parameters)))
+
+
 class PostgresDatabase:
     """One database, from one process. Implements `store.database.Database`; bound to the loop that first uses it."""
 
@@ -89,12 +110,16 @@ class PostgresDatabase:
         """`url` is a connection URI of libpq's form; `timeout` (seconds) bounds every statement and connecting."""
         self._url = url
         self._timeout = timeout
-        self._room = asyncio.Semaphore(readers)
-        self._idle: list[asyncpg.Connection[Any]] = []
-        self._writer: asyncpg.Connection[Any] | None = None
-        self._flusher: asyncpg.Connection[Any] | None = None
+        self._most = readers
+        self._readers = 0
+        self._idle: list[_Session] = []
+        self._turns: deque[asyncio.Future[_Session | None]] = deque()
+        self._writer: _Session | None = None
+        self._flusher: _Session | None = None
         self._waiting: deque[_Job[Any]] = deque()
         self._unflushed: list[_Job[Any]] = []
+        self._preparing: list[_Job[Any]] = []
+        self._prepared: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
         self._flushing: asyncio.Task[None] | None = None
         self._closed = False
@@ -104,36 +129,65 @@ class PostgresDatabase:
     async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         if self._closed:
             raise DatabaseUnavailable("the database is closed")
-        async with self._reader() as connection:
-            return [tuple(record) for record in await connection.fetch(translate(sql), *parameters)]
+        reader = self._idle.pop() if self._idle else await self._new_reader()
+        try:
+            rows = await reader.run(sql, parameters)
+        except _AWAY as error:
+            self._drop(reader)
+            raise _unavailable(error) from error
+        except asyncio.CancelledError:  # its answer is still to come
+            self._drop(reader)
+            raise
+        except BaseException:
+            self._give_back(reader)
+            raise
+        self._give_back(reader)
+        return rows
 
     async def fetch_one(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
         rows = await self.fetch(sql, parameters)
         return rows[0] if rows else None
 
-    @contextlib.asynccontextmanager
-    async def _reader(self) -> "AsyncIterator[asyncpg.Connection[Any]]":
-        async with self._room:
-            connection = None
-            while self._idle and (connection is None or connection.is_closed()):
-                connection = self._idle.pop()
-            if connection is None or connection.is_closed():
-                connection = await self._connect("reader")
+    async def _new_reader(self) -> "_Session":
+        """One that is idle, or another one while there are fewer than the most, or the next that is given back."""
+        if self._readers >= self._most:
+            turn: asyncio.Future[_Session | None] = asyncio.get_running_loop().create_future()
+            self._turns.append(turn)
             try:
-                yield connection
-            except _AWAY as error:
-                connection.terminate()
-                raise _unavailable(error) from error
+                given = await turn
             except asyncio.CancelledError:
-                connection.terminate()  # its answer is still to come
+                if turn.done() and not turn.cancelled() and (late := turn.result()) is not None:
+                    self._give_back(late)
                 raise
-            except asyncpg.PostgresError:
-                self._idle.append(connection)
-                raise
-            if self._closed:
-                connection.terminate()
-            else:
-                self._idle.append(connection)
+            if given is not None:
+                return given
+        self._readers += 1
+        try:
+            return _Session(await self._connect("reader"))
+        except BaseException:
+            self._readers -= 1
+            self._wake(None)
+            raise
+
+    def _give_back(self, session: "_Session") -> None:
+        if self._closed or session.connection.is_closed():
+            self._drop(session)
+        elif not self._wake(session):
+            self._idle.append(session)
+
+    def _drop(self, session: "_Session") -> None:
+        session.connection.terminate()
+        self._readers -= 1
+        self._wake(None)
+
+    def _wake(self, session: "_Session | None") -> bool:
+        """Hand a session, or leave to make one, to whoever waits longest."""
+        while self._turns:
+            turn = self._turns.popleft()
+            if not turn.done():
+                turn.set_result(session)
+                return True
+        return False
 
     async def _connect(self, purpose: str) -> "asyncpg.Connection[Any]":
         """Raises DatabaseUnavailable."""
@@ -165,20 +219,39 @@ class PostgresDatabase:
         if self._closed:
             raise DatabaseUnavailable("the database is closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Job(unit, future, durable=durable, first=first))
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write_waiting(), name="postgres-writer")
+        job = _Job(unit, future, durable=durable, first=first)
+        if first is None:
+            self._give_to_writer([job])
+        else:
+            self._preparing.append(job)
+            if self._prepared is None or self._prepared.done():
+                self._prepared = asyncio.create_task(self._prepare_waiting(), name="postgres-first")
         return await future
+
+    def _give_to_writer(self, jobs: "list[_Job[Any]]") -> None:
+        self._waiting += jobs
+        if jobs and (self._writing is None or self._writing.done()):
+            self._writing = asyncio.create_task(self._write_waiting(), name="postgres-writer")
+
+    async def _prepare_waiting(self) -> None:
+        """Run what units need flushed before them, while the writer goes on with those that need nothing."""
+        while self._preparing:
+            group, self._preparing = self._preparing, []
+            try:
+                await _flush_first(group)
+            except BaseException as error:  # whatever it was, nobody waits for ever
+                _fail(group, _translated(error))
+                _settle(group)
+                raise
+            _settle([job for job in group if job.error is not None])
+            self._give_to_writer([job for job in group if job.error is None])
 
     async def _write_waiting(self) -> None:
         while self._waiting:
             group = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
             try:
-                await self._flush_first(group)
-                ready = [job for job in group if job.error is None]
-                if ready:
-                    await self._commit(ready)
-            except BaseException as error:  # whatever it was, nobody waits for ever
+                await self._commit(group)
+            except BaseException as error:
                 for job in group:
                     job.error = job.error or _translated(error)
                 _settle(group)
@@ -188,27 +261,6 @@ class PostgresDatabase:
             _settle(done)
             if self._unflushed and (self._flushing is None or self._flushing.done()):
                 self._flushing = asyncio.create_task(self._flush_waiting(), name="postgres-flusher")
-
-    async def _flush_first(self, group: list[_Job[Any]]) -> None:
-        """Run what the units of a group need flushed before them, each once, on a thread."""
-        wanted = list(dict.fromkeys(job.first for job in group if job.first is not None))
-        if not wanted:
-            return
-
-        def flush() -> dict[Callable[[], None], Exception | None]:
-            done: dict[Callable[[], None], Exception | None] = {}
-            for first in wanted:
-                try:
-                    first()
-                    done[first] = None
-                except Exception as error:  # noqa: BLE001 - it belongs to the callers of write
-                    done[first] = error
-            return done
-
-        found = await asyncio.to_thread(flush)
-        for job in group:
-            if job.first is not None:
-                job.error = found[job.first]
 
     async def _commit(self, group: list[_Job[Any]]) -> None:
         """Run a group in one transaction; errors end up in the jobs."""
@@ -231,14 +283,15 @@ class PostgresDatabase:
             return
 
     async def _run(self, group: list[_Job[Any]]) -> None:
-        if self._writer is None or self._writer.is_closed():
-            self._writer = await self._connect("writer")
-        connection = self._writer
+        if self._writer is None or self._writer.connection.is_closed():
+            self._writer = _Session(await self._connect("writer"))
+        session = self._writer
+        connection = session.connection
         try:
             await connection.execute(_BEGIN)
             try:
                 for job in group:
-                    job.value = await _drive(connection, job.unit())
+                    job.value = await _drive(session, job.unit())
             except _AWAY:
                 raise
             except BaseException:
@@ -259,12 +312,12 @@ class PostgresDatabase:
         while self._unflushed:
             group, self._unflushed = self._unflushed, []
             try:
-                if self._flusher is None or self._flusher.is_closed():
-                    self._flusher = await self._connect("flusher")
-                await self._flusher.execute(_FLUSH)
+                if self._flusher is None or self._flusher.connection.is_closed():
+                    self._flusher = _Session(await self._connect("flusher"))
+                await self._flusher.run(_FLUSH, ())
             except (DatabaseUnavailable, *_AWAY, asyncpg.PostgresError) as error:
                 if self._flusher is not None:
-                    self._flusher.terminate()
+                    self._flusher.connection.terminate()
                     self._flusher = None
                 _fail(group, _translated(error))
             except BaseException as error:
@@ -277,28 +330,47 @@ class PostgresDatabase:
         if self._closed:
             return
         self._closed = True
-        for name in ("_writing", "_flushing"):
+        for name in ("_prepared", "_writing", "_flushing"):
             task = getattr(self, name)
             if task is not None:
                 with contextlib.suppress(Exception):
                     await task
-        connections = [*self._idle, self._writer, self._flusher]
+        sessions = [*self._idle, *(session for session in (self._writer, self._flusher) if session is not None)]
         self._idle.clear()
         self._writer = self._flusher = None
-        for connection in connections:
-            if connection is not None and not connection.is_closed():
+        for connection in (session.connection for session in sessions):
+            if not connection.is_closed():
                 try:
                     await connection.close(timeout=1.0)
                 except _AWAY:
                     connection.terminate()
 
 
-async def _drive(connection: "asyncpg.Connection[Any]", unit: Unit[T]) -> T:
+async def _flush_first(group: list[_Job[Any]]) -> None:
+    """Each flush once, on a thread; what it raised belongs to the jobs that wanted it."""
+    wanted = list(dict.fromkeys(job.first for job in group if job.first is not None))
+
+    def flush() -> dict[Callable[[], None], Exception | None]:
+        done: dict[Callable[[], None], Exception | None] = {}
+        for first in wanted:
+            try:
+                first()
+                done[first] = None
+            except Exception as error:  # noqa: BLE001 - it belongs to the callers of write
+                done[first] = error
+        return done
+
+    found = await asyncio.to_thread(flush)
+    for job in group:
+        if job.first is not None:
+            job.error = found[job.first]
+
+
+async def _drive(session: _Session, unit: Unit[T]) -> T:
     try:
         sql, parameters = next(unit)
         while True:
-            records = await connection.fetch(translate(sql), *parameters)
-            sql, parameters = unit.send([tuple(record) for record in records])
+            sql, parameters = unit.send(await session.run(sql, parameters))
     except StopIteration as done:
         value: T = done.value
         return value
