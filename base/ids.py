@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 from base.clock import Clock
 
-_BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 Ids: TypeAlias = Callable[[], str]
@@ -47,8 +46,3 @@ def _uuids(count: int) -> list[str]:
         f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:]}"
         for text in (random[start : start + 32] for start in range(0, 32 * count, 32))
     ]
-
-
-def new_unique_id(prefix: str) -> str:
-    """An id of IAM's form: `AIDA`, `AROA`, `ANPA` .. and 17 letters and digits."""
-    return prefix + "".join(secrets.choice(_BASE32) for _ in range(17))

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from auth.iam.call import Call, Iam, Result, Row, limit_exceeded, no_such, page_of, paged
-from auth.iam.entities import ENTITIES, EntityHabits, entity_of, on_entity
+from auth.iam.call import Call, Iam, Result, Row, limit_exceeded, page_of, paged
+from auth.iam.entities import ENTITIES, EntityHabits, entity_of, entity_to_change, on_entity, still_there
+from auth.iam.identities import Keys, present_boundary
 from auth.iam.managed import CATALOGUE
 from auth.iam.policies import Managed, find_managed, no_such_policy, not_attachable, sort_key
 from auth.rows import attachments as rows
-from auth.rows.entities import is_there
+from auth.rows.entities import StoredEntity
 from auth.rows.policies import read_policy
 from aws.errors import AwsError
 from store.database import Unit
@@ -18,7 +19,7 @@ from store.database import Unit
 
 async def attach_policy(habits: EntityHabits, iam: Iam, call: Call) -> Result:
     """A policy that is attached already stays so."""
-    entity = await entity_of(iam, call, habits)
+    entity = await entity_to_change(iam, call, habits)
     arn = call.params["PolicyArn"]
     if await find_managed(iam, call.account, arn) is None:
         raise not_attachable(arn)
@@ -26,8 +27,7 @@ async def attach_policy(habits: EntityHabits, iam: Iam, call: Call) -> Result:
         raise AwsError("PolicyNotAttachableException", "Cannot attach a Service Role Policy to a Customer Role.")
 
     def unit() -> Unit[None]:
-        if not (yield from is_there(habits.kind, entity.id)):
-            raise no_such(habits.kind, entity.name)
+        yield from still_there(entity)
         if arn not in CATALOGUE and (yield from read_policy(arn)) is None:
             raise not_attachable(arn)
         if (yield from rows.count_others(entity.id, arn)) >= habits.attachments:
@@ -39,7 +39,7 @@ async def attach_policy(habits: EntityHabits, iam: Iam, call: Call) -> Result:
 
 
 async def detach_policy(habits: EntityHabits, iam: Iam, call: Call) -> Result:
-    entity = await entity_of(iam, call, habits)
+    entity = await entity_to_change(iam, call, habits)
     arn = call.params["PolicyArn"]
 
     def unit() -> Unit[None]:
@@ -68,12 +68,17 @@ async def list_attached_policies(habits: EntityHabits, iam: Iam, call: Call) -> 
     )
 
 
+def _attached(call: Call, entity: StoredEntity | None) -> Keys:
+    """iam:PolicyARN, and iam:PermissionsBoundary where there is one."""
+    return (("iam:PolicyARN", call.params["PolicyArn"]), *present_boundary(call, entity))
+
+
 def _rows() -> Iterator[Row]:
     for habits in ENTITIES:
         attach, detach = f"Attach{habits.title}Policy", f"Detach{habits.title}Policy"
         attached = f"ListAttached{habits.title}Policies"
-        yield Row(attach, partial(attach_policy, habits), on_entity(attach, habits, boundary=True, policy=True))
-        yield Row(detach, partial(detach_policy, habits), on_entity(detach, habits, boundary=True, policy=True))
+        yield Row(attach, partial(attach_policy, habits), on_entity(attach, habits, _attached))
+        yield Row(detach, partial(detach_policy, habits), on_entity(detach, habits, _attached))
         yield Row(attached, partial(list_attached_policies, habits), on_entity(attached, habits))
 
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from auth.access import Access, Value
-from auth.directory import identity_arn
-from auth.iam.call import Accesses, Call, Iam, no_such
-from auth.rows.entities import EntityKind, StoredEntity, find_entity
+from auth.iam.call import Call, Iam
+from auth.iam.identities import KeysOf, Looked, found, missing, on_identity, refuse_protected
+from auth.rows.entities import EntityKind, StoredEntity, find_entity, is_there
+from store.database import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +33,23 @@ ENTITIES: Final = (USER, GROUP, ROLE)
 async def entity_of(iam: Iam, call: Call, habits: EntityHabits) -> StoredEntity:
     """The one that the call names. Raises AwsError (NoSuchEntity)."""
     name = call.params[habits.parameter]
-    found = await find_entity(iam.database, habits.kind, call.account, name)
-    if found is None:
-        raise no_such(habits.kind, name)
-    return found
+    return await found(habits.kind, name, find_entity(iam.database, habits.kind, call.account, name))
 
 
-def arn_of(entity: StoredEntity) -> str:
-    return identity_arn(entity.kind, entity.account, entity.path, entity.name)
+async def entity_to_change(iam: Iam, call: Call, habits: EntityHabits) -> StoredEntity:
+    """As `entity_of`. Raises AwsError also for a role that only its service may change."""
+    entity = await entity_of(iam, call, habits)
+    if entity.kind is EntityKind.ROLE:
+        refuse_protected(entity)
+    return entity
 
 
-def on_entity(action: str, habits: EntityHabits, *, boundary: bool = False, policy: bool = False) -> Accesses:
-    """`iam:<action>` on the ARN of the one that the call names, with its path. Of one that is not there the ARN is made
-    from the name alone, so that only who may act on it learns that it is not there.
+def still_there(entity: StoredEntity) -> Unit[None]:
+    """Part of a unit. Raises AwsError (NoSuchEntity) where it has gone meanwhile."""
+    if not (yield from is_there(entity.kind, entity.id)):
+        raise missing(entity.kind, entity.name)
 
-    `policy` adds iam:PolicyARN, `boundary` iam:PermissionsBoundary, which only users and roles have.
-    """
 
-    async def accesses(iam: Iam, call: Call) -> list[Access]:
-        name = call.params[habits.parameter]
-        found = await find_entity(iam.database, habits.kind, call.account, name)
-        arn = identity_arn(habits.kind, call.account, "/", name) if found is None else arn_of(found)
-        keys: list[tuple[str, Value]] = []
-        if policy:
-            keys.append(("iam:PolicyARN", call.params["PolicyArn"]))
-        if boundary and found is not None and found.boundary:
-            keys.append(("iam:PermissionsBoundary", found.boundary))
-        return [Access(f"iam:{action}", arn, tuple(keys))]
-
-    return accesses
+def on_entity(action: str, habits: EntityHabits, keys: KeysOf | None = None) -> Looked:
+    """`iam:<action>` on the one that the call names."""
+    return on_identity(action, habits.kind, habits.parameter, keys)

@@ -98,7 +98,7 @@ def read_profile(call: Call) -> Unit[Profile]:
     return there(PROFILE, name, read_profile_named(call.account, name))
 
 
-def refuse_protected(role: Role) -> None:
+def refuse_protected(role: Identity) -> None:
     """Raises AwsError (UnmodifiableEntity) for a service-linked role."""
     if role.path.startswith(SERVICE_ROLES):
         raise AwsError(

@@ -6,9 +6,9 @@ from typing import Final
 
 from auth.iam.call import Call, Iam, Result, Row, limit_exceeded, no_such, page_of, paged
 from auth.iam.documents import check_document, encode_document, size_of
-from auth.iam.entities import ENTITIES, EntityHabits, entity_of, on_entity
+from auth.iam.entities import ENTITIES, EntityHabits, entity_of, entity_to_change, on_entity, still_there
+from auth.iam.identities import present_boundary
 from auth.rows import inline as rows
-from auth.rows.entities import is_there
 from aws.errors import AwsError
 from store.database import Unit
 
@@ -16,11 +16,10 @@ from store.database import Unit
 async def put_policy(habits: EntityHabits, iam: Iam, call: Call) -> Result:
     name, document = call.params["PolicyName"], call.params["PolicyDocument"]
     check_document(document)
-    entity = await entity_of(iam, call, habits)
+    entity = await entity_to_change(iam, call, habits)
 
     def unit() -> Unit[None]:
-        if not (yield from is_there(habits.kind, entity.id)):
-            raise no_such(habits.kind, entity.name)
+        yield from still_there(entity)
         kept = yield from rows.read_inline(entity.id)
         if sum(map(size_of, (kept | {name: document}).values())) > habits.inline:
             raise limit_exceeded(
@@ -49,7 +48,7 @@ async def list_policies(habits: EntityHabits, iam: Iam, call: Call) -> Result:
 
 
 async def delete_policy(habits: EntityHabits, iam: Iam, call: Call) -> Result:
-    entity = await entity_of(iam, call, habits)
+    entity = await entity_to_change(iam, call, habits)
     name = call.params["PolicyName"]
 
     def unit() -> Unit[None]:
@@ -69,14 +68,14 @@ def _rows() -> Iterator[Row]:
         title = habits.title
         plural = f"List{title}Policies"
         yield Row(
-            f"Put{title}Policy", partial(put_policy, habits), on_entity(f"Put{title}Policy", habits, boundary=True)
+            f"Put{title}Policy", partial(put_policy, habits), on_entity(f"Put{title}Policy", habits, present_boundary)
         )
         yield Row(f"Get{title}Policy", partial(get_policy, habits), on_entity(f"Get{title}Policy", habits))
         yield Row(plural, partial(list_policies, habits), on_entity(plural, habits))
         yield Row(
             f"Delete{title}Policy",
             partial(delete_policy, habits),
-            on_entity(f"Delete{title}Policy", habits, boundary=True),
+            on_entity(f"Delete{title}Policy", habits, present_boundary),
         )
 
 

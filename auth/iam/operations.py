@@ -4,7 +4,7 @@ from functools import partial
 from typing import Final
 
 from auth.access import Access, Principal
-from auth.iam import access_keys, attachments, boundaries, groups, inline, policies, profiles, roles, users
+from auth.iam import access_keys, attachments, boundaries, groups, inline, policies, profiles, providers, roles, users
 from auth.iam.call import Iam, Row
 from auth.iam.wording import report
 from aws.dispatch import Operation, Service
@@ -19,6 +19,7 @@ OPERATIONS: Final[tuple[Row, ...]] = (
     *policies.ROWS,
     *attachments.ROWS,
     *inline.ROWS,
+    *providers.ROWS,
 )
 
 

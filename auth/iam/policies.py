@@ -24,7 +24,9 @@ from auth.iam.call import (
     requested_tags,
 )
 from auth.iam.documents import check_document, encode_document, size_of
+from auth.iam.identities import shown_time
 from auth.iam.managed import CATALOGUE, AwsPolicy
+from auth.identifiers import new_unique_id
 from auth.rows import attachments
 from auth.rows import policies as rows
 from auth.rows import tags as tag_rows
@@ -32,11 +34,11 @@ from auth.rows.entities import EntityKind
 from auth.rows.policies import StoredManagedPolicy, StoredVersion
 from aws.arn import Arn
 from aws.errors import AwsError, Common
-from base.ids import new_unique_id
 from store.database import Unit
 
 MAX_SIZE: Final = 6_144
 MAX_VERSIONS: Final = 5
+POLICIES_AT_MOST: Final = 1_500
 _AWS: Final = "aws"
 
 
@@ -155,6 +157,8 @@ async def create_policy(iam: Iam, call: Call) -> Result:
                 f"A policy called {name} already exists. Duplicate names are not allowed.",
                 status=409,
             )
+        if (yield from rows.count_policies(call.account)) > POLICIES_AT_MOST:
+            raise limit_exceeded(f"Cannot exceed quota for PoliciesPerAccount: {POLICIES_AT_MOST}")
         yield from rows.insert_version(arn, StoredVersion(1, document, now))
         yield from tags.put_tags(policy.id, given, of="TagsPerPolicy")
 
@@ -256,7 +260,7 @@ async def create_policy_version(iam: Iam, call: Call) -> Result:
         "PolicyVersion": {
             "VersionId": f"v{made.number}",
             "IsDefaultVersion": becomes_default,
-            "CreateDate": int(made.created_at),
+            "CreateDate": shown_time(made.created_at),
         }
     }
 
@@ -402,7 +406,7 @@ def render_version(version: StoredVersion, default: int, *, with_document: bool 
     rendered: Result = {
         "VersionId": f"v{version.number}",
         "IsDefaultVersion": version.number == default,
-        "CreateDate": int(version.created_at),
+        "CreateDate": shown_time(version.created_at),
     }
     if with_document:
         rendered["Document"] = encode_document(version.document)
@@ -427,8 +431,8 @@ def _render(
         "AttachmentCount": attached,
         "PermissionsBoundaryUsageCount": limiting,
         "IsAttachable": True,
-        "CreateDate": int(policy.created_at),
-        "UpdateDate": int(policy.updated_at),
+        "CreateDate": shown_time(policy.created_at),
+        "UpdateDate": shown_time(policy.updated_at),
     }
     if describe and policy.description:
         rendered["Description"] = policy.description

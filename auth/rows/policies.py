@@ -86,6 +86,12 @@ def read_policy(arn: str) -> Unit[StoredManagedPolicy | None]:
     return StoredManagedPolicy(*rows[0]) if rows else None
 
 
+def count_policies(account: str) -> Unit[int]:
+    rows = yield "SELECT COUNT(*) FROM managed_policies WHERE account = ?", (account,)
+    count: int = rows[0][0]
+    return count
+
+
 def insert_policy(policy: StoredManagedPolicy) -> Unit[bool]:
     """False where the account has one of that name."""
     rows = yield (

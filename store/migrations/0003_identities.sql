@@ -133,7 +133,7 @@ CREATE TABLE oidc_providers (
     thumbprints TEXT NOT NULL,
     created_at DOUBLE PRECISION NOT NULL
 );
-CREATE INDEX oidc_providers_by_account ON oidc_providers (account);
+CREATE INDEX oidc_providers_by_account ON oidc_providers (account, url);
 -- When an identity last used an action.
 CREATE TABLE last_accessed (
     identity_id TEXT NOT NULL,

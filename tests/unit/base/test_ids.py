@@ -1,9 +1,8 @@
-import re
 import sys
 import threading
 import uuid
 
-from base.ids import RandomIds, new_serial, new_unique_id, new_uuid
+from base.ids import RandomIds, new_serial, new_uuid
 
 
 def test_uuids_are_random_ones_and_differ():
@@ -49,9 +48,3 @@ def test_serials_are_positive_and_ordered_by_time():
     early, late = new_serial(lambda: 1_700_000_000.0), new_serial(lambda: 1_700_000_000.001)
     assert 0 < early < late < 2**63
     assert new_serial(lambda: 4e9) < 2**63
-
-
-def test_unique_ids_have_their_prefix_and_iams_form():
-    made = {new_unique_id("ANPA") for _ in range(1000)}
-    assert len(made) == 1000
-    assert all(re.fullmatch(r"ANPA[A-Z2-7]{17}", text) for text in made)
