@@ -1,0 +1,26 @@
+"""What the documentation says of a request and its policies is what the naive evaluator answers."""
+
+import re
+
+import pytest
+
+from auth.policy.evaluate import Reason
+from tests.naive import evaluator
+from tests.vectors.policies import cases
+
+_CASES = dict(cases.load())
+_EVERY = pytest.mark.parametrize("case", _CASES.values(), ids=_CASES)
+
+
+@_EVERY
+def test_the_naive_evaluator_decides_as_documented(case: cases.Case):
+    answer = evaluator.evaluate(case)
+    assert (answer.allowed, answer.reason) == (case["expected"]["allowed"], case["expected"]["reason"])
+
+
+def test_every_case_says_where_it_is_documented():
+    assert [name for name, case in _CASES.items() if not re.fullmatch(r"[A-Z][^,]+(, .+)+", case["source"])] == []
+
+
+def test_there_are_cases_for_every_reason():
+    assert {case["expected"]["reason"] for case in _CASES.values()} == {reason.value for reason in Reason}
