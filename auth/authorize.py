@@ -198,11 +198,12 @@ class Gate:
                 context["aws:principalorgid"] = grants.organization
                 context["aws:principalorgpaths"] = (grants.organization_path,)
         context["aws:resourceaccount"] = facts.owner or principal.account
+        service = access.action.partition(":")[0]
         for key, value in facts.tags:
             lowered = key.lower()
             context["aws:resourcetag/" + lowered] = value
-            if access.action.startswith("ecr:"):
-                context["ecr:resourcetag/" + lowered] = value
+            if service in {"ecr", "iam"}:
+                context[f"{service}:resourcetag/{lowered}"] = value
         for key, given in circumstances.keys.items():
             context[key.lower()] = given
         for key, given in access.keys:

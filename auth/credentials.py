@@ -55,6 +55,14 @@ class Keyring:
         root = self._roots.get(identifier)
         return root or await self._remember(identifier, lambda: self._load(identifier))
 
+    async def account_of(self, identifier: str) -> str | None:
+        """The account of a key that is known, whatever its status."""
+        root = self._roots.get(identifier)
+        if root is not None:
+            return root.principal.account
+        stored = await self._directory.access_key(identifier)
+        return None if stored is None else stored.account
+
     async def check(self, identifier: str, secret: str) -> Principal | None:
         """Whom the key and its secret stand for, or None. Raises as `find` does."""
         key = await self.find(identifier)

@@ -128,6 +128,10 @@ class Directory:
 
         return await self._remember(("role-named", account, name.lower()), load)
 
+    async def has_policy(self, arn: str) -> bool:
+        """Whether there is a managed policy of that ARN now."""
+        return bool(await self._documents([arn]))
+
     async def grants(self, principal: Principal) -> Grants:
         """Everything but what a session adds."""
         key = ("grants", principal.account, principal.identity_id)

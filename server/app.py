@@ -15,8 +15,13 @@ from auth.iam import operations as iam
 from auth.iam.call import Iam
 from auth.iam.managed import CATALOGUE
 from auth.keys import SigningKeys
+from auth.resources import IamResources
 from auth.secrets import Vault
+from auth.sessions import Sessions
+from auth.signers import Signers
 from auth.sts import operations as sts
+from auth.sts.call import Sts
+from auth.sts.messages import Messages
 from auth.tokens import Tokens
 from auth.usage import Usage
 from base.ids import RandomIds, new_uuid
@@ -89,8 +94,14 @@ class App:
         self.keyring = Keyring((first.root,), self.directory, self._vault, self.epoch)
         self.authenticator = Authenticator(self.keyring, self.tokens)
         self.usage = Usage(self.database, clock)
+        self.sessions = Sessions(self._vault, clock)
         facts = RegistryFacts(self.database, self.directory, self.epoch)
-        self.gate = Gate(self.directory, {"ecr": facts}, clock=clock, anonymous_pull=settings.auth.anonymous_pull)
+        self.gate = Gate(
+            self.directory,
+            {"ecr": facts, "iam": IamResources(self.database, self.directory)},
+            clock=clock,
+            anonymous_pull=settings.auth.anonymous_pull,
+        )
         pull = Pull(self.database, self.blobs, clock=clock, grace=settings.gc.grace)
         self.registry = Registry(
             database=self.database,
@@ -108,8 +119,8 @@ class App:
         self._pull = pull
         self.links = Links(self.database, pull, self.tokens)
         self._aws = AwsApi(
-            (ecr.make_service(self._ecr_registry()), iam.make_service(self._iam()), sts.make_service()),
-            keyring=self.keyring,
+            (ecr.make_service(self._ecr_registry()), iam.make_service(self._iam()), sts.make_service(self._sts())),
+            authenticate=Signers(self.keyring, self.sessions).find,
             gate=self.gate,
             clock=clock,
             region=home.region,
@@ -142,6 +153,10 @@ class App:
 
     def _iam(self) -> Iam:
         return Iam(self.database, self.directory, self.epoch, self.gate, self._vault, self.registry.clock)
+
+    def _sts(self) -> Sts:
+        clock = self.registry.clock
+        return Sts(self.directory, self.keyring, self.sessions, Messages(self._vault, clock), clock)
 
     def _ecr_registry(self) -> EcrRegistry:
         def endpoint(registry: RegistryId, call: EcrCall) -> str:

@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 
 from auth.access import ANONYMOUS, Access, Principal
 from auth.authorize import Gate, circumstances_of
-from auth.credentials import Keyring
 from auth.errors import AccessDenied
-from aws.dispatch import Call, Credential, Dispatcher, HttpCall, Service
+from aws.dispatch import Authenticate, Call, Credential, Dispatcher, HttpCall, Service
 from aws.errors import AwsError, Common
 from aws.model import Models
-from aws.sigv4 import Claim
 from base.clock import Clock
 from base.web import Reply
 from server.hosts import Origin
@@ -32,7 +30,7 @@ class AwsApi:
         self,
         services: Sequence[Service[Principal, Access]],
         *,
-        keyring: Keyring,
+        authenticate: Authenticate[Principal],
         gate: Gate,
         clock: Clock,
         region: str,
@@ -42,7 +40,6 @@ class AwsApi:
     ) -> None:
         """`report` is given a failure that nobody knows, the operation's name and the request's id; `note` who has
         signed a request, for which service and region."""
-        self._keyring = keyring
         self._gate = gate
         self._report = report
         self._note = note
@@ -51,7 +48,7 @@ class AwsApi:
         self._dispatcher = Dispatcher(
             Models(),
             services,
-            authenticate=self._authenticate,
+            authenticate=authenticate,
             authorize=self._authorize,
             translate_error=translate,
             report=self._failed,
@@ -96,12 +93,6 @@ class AwsApi:
         # every reply of the server carries the request's id
         headers = [field for field in reply.headers if field[0] != _REQUEST_ID]
         return Reply(reply.status, headers, reply.body, close=unread), principal
-
-    async def _authenticate(self, claim: Claim) -> Credential[Principal] | None:
-        key = await self._keyring.find(claim.access_key_id)
-        if key is None or claim.session_token is not None:  # a long-lived key has no session
-            return None
-        return Credential(secret_access_key=key.secret, account=key.principal.account, principal=key.principal)
 
     async def _authorize(self, call: Call[Principal], accesses: tuple[Access, ...]) -> None:
         self._principals[call.request_id] = call.principal.arn

@@ -1,23 +1,22 @@
-"""The operations of STS, as a table."""
+"""The operations of STS, as a table: each module of this package has its rows."""
 
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from auth.access import Access, Principal
-from aws.dispatch import Call, Operation, Service
+from auth.sts import federation, identity, roles
+from auth.sts.call import Row, Sts
+from aws.dispatch import Operation, Service
+
+OPERATIONS: Final[tuple[Row, ...]] = (*identity.ROWS, *roles.ROWS, *federation.ROWS)
 
 
-async def get_caller_identity(call: Call[Principal]) -> dict[str, Any]:
-    """Needs no leave: whoever can sign may know who they are."""
-    return {"UserId": call.principal.unique_id, "Account": call.account, "Arn": call.principal.arn}
-
-
-def _none(call: Call[Principal]) -> tuple[Access, ...]:  # noqa: ARG001 - every row is asked alike
-    return ()
-
-
-OPERATIONS: Final = (Operation("GetCallerIdentity", get_caller_identity, _none),)
-
-
-def make_service() -> Service[Principal, Access]:
+def make_service(sts: Sts) -> Service[Principal, Access]:
     """The service `sts` of the dispatcher."""
-    return Service(name="sts", operations=OPERATIONS)
+    return Service(
+        name="sts",
+        operations=tuple(
+            Operation(row.name, partial(row.handler, sts), partial(row.accesses, sts), signed=row.signed)
+            for row in OPERATIONS
+        ),
+    )

@@ -38,3 +38,14 @@ def test_a_key_that_is_missing_or_bytes_that_changed_are_an_error_with_a_way_out
 def test_keys_that_are_too_short_are_refused(keys: list[str]):
     with pytest.raises(ServerKeyInvalid, match="32 characters"):
         Vault(keys)
+
+
+def test_what_is_sealed_for_one_purpose_is_opened_for_no_other():
+    vault = Vault([TWO, ONE])
+    tokens, messages = vault.for_purpose("tokens"), vault.for_purpose("messages")
+    sealed = tokens.encrypt(b"secret")
+    assert Vault([TWO]).for_purpose("tokens").decrypt(sealed) == b"secret"
+    assert tokens.decrypt(Vault([ONE]).for_purpose("tokens").encrypt(b"old")) == b"old"
+    for other in (vault, messages, Vault([ONE]).for_purpose("tokens")):
+        with pytest.raises(ServerKeyInvalid):
+            other.decrypt(sealed)
