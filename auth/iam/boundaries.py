@@ -3,7 +3,7 @@
 from typing import Final
 
 from auth.iam.call import Call, Iam, Result, Row, invalid_input
-from auth.iam.identities import asked_boundary, on_role, on_user, present_boundary, read_role, read_user
+from auth.iam.identities import asked_boundary, on_role, on_user, present_boundary, read_free_role, read_user
 from auth.iam.managed import CATALOGUE
 from auth.rows.policies import read_policy
 from auth.rows.roles import set_role_boundary
@@ -48,7 +48,7 @@ async def delete_user_permissions_boundary(iam: Iam, call: Call) -> Result:
 
 async def put_role_permissions_boundary(iam: Iam, call: Call) -> Result:
     def unit() -> Unit[None]:
-        role = yield from read_role(call)
+        role = yield from read_free_role(call)
         yield from refuse_boundary(call)
         yield from set_role_boundary(role.id, call.params["PermissionsBoundary"])
 
@@ -58,7 +58,7 @@ async def put_role_permissions_boundary(iam: Iam, call: Call) -> Result:
 
 async def delete_role_permissions_boundary(iam: Iam, call: Call) -> Result:
     def unit() -> Unit[None]:
-        role = yield from read_role(call)
+        role = yield from read_free_role(call)
         yield from set_role_boundary(role.id, "")
 
     await iam.epoch.change(unit)

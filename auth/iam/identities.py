@@ -81,9 +81,13 @@ def read_user(call: Call) -> Unit[User]:
 
 
 def read_role(call: Call) -> Unit[Role]:
-    """Raises AwsError, also where the role is one that only its service may change."""
     name = call.params["RoleName"]
-    role = yield from there(ROLE, name, read_role_named(call.account, name))
+    return there(ROLE, name, read_role_named(call.account, name))
+
+
+def read_free_role(call: Call) -> Unit[Role]:
+    """Raises AwsError (UnmodifiableEntity) for a role that only its service may change."""
+    role = yield from read_role(call)
     refuse_protected(role)
     return role
 

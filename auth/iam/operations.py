@@ -4,7 +4,20 @@ from functools import partial
 from typing import Final
 
 from auth.access import Access, Principal
-from auth.iam import access_keys, attachments, boundaries, groups, inline, policies, profiles, providers, roles, users
+from auth.iam import (
+    absent,
+    access_keys,
+    attachments,
+    boundaries,
+    groups,
+    inline,
+    linked,
+    policies,
+    profiles,
+    providers,
+    roles,
+    users,
+)
 from auth.iam.call import Iam, Row
 from auth.iam.wording import report
 from aws.dispatch import Operation, Service
@@ -13,8 +26,10 @@ OPERATIONS: Final[tuple[Row, ...]] = (
     *users.ROWS,
     *groups.ROWS,
     *roles.ROWS,
+    *linked.ROWS,
     *profiles.ROWS,
     *access_keys.ROWS,
+    *absent.ROWS,
     *boundaries.ROWS,
     *policies.ROWS,
     *attachments.ROWS,

@@ -18,8 +18,8 @@ from auth.iam.identities import (
     on_new,
     on_profile,
     on_role,
+    read_free_role,
     read_profile,
-    read_role,
     refuse_while,
     shown_time,
 )
@@ -94,7 +94,7 @@ async def add_role_to_instance_profile(iam: Iam, call: Call) -> Result:
 
     def unit() -> Unit[None]:
         profile = yield from read_profile(call)
-        role = yield from read_role(call)
+        role = yield from read_free_role(call)
         if profile.role_id:
             raise limit_exceeded("Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1")
         yield from rows.set_profile_role(profile.id, role.id)
@@ -106,7 +106,7 @@ async def add_role_to_instance_profile(iam: Iam, call: Call) -> Result:
 async def remove_role_from_instance_profile(iam: Iam, call: Call) -> Result:
     def unit() -> Unit[None]:
         profile = yield from read_profile(call)
-        role = yield from read_role(call)
+        role = yield from read_free_role(call)
         if profile.role_id != role.id:
             raise AwsError(
                 "NoSuchEntityException", f"Role {role.name} is not in Instance Profile {profile.name}.", status=404

@@ -18,6 +18,7 @@ from auth.iam.identities import (
     on_new,
     on_role,
     present_boundary,
+    read_free_role,
     read_role,
     refuse_while,
     shown_boundary,
@@ -64,7 +65,7 @@ async def create_role(iam: Iam, call: Call) -> Result:
             params.get("PermissionsBoundary", ""),
             now,
         )
-        yield from insert(role)
+        yield from insert(role, taken=exists("Role", name))
         yield from put_tags(role.id, tags, of=_TAGS)
         return role
 
@@ -72,10 +73,10 @@ async def create_role(iam: Iam, call: Call) -> Result:
     return {"Role": await _render_whole(iam, role, tags)}
 
 
-def insert(role: Role) -> Unit[None]:
-    """Part of a unit. Raises AwsError."""
+def insert(role: Role, *, taken: AwsError) -> Unit[None]:
+    """Part of a unit. Raises AwsError: `taken` where there is such a role."""
     if not (yield from rows.insert_role(role)):
-        raise exists("Role", role.name)
+        raise taken
     if (yield from rows.count_roles(role.account)) > ROLES_AT_MOST:
         raise limit_exceeded(f"Cannot exceed quota for RolesPerAccount: {ROLES_AT_MOST}")
 
@@ -126,7 +127,7 @@ async def _update(iam: Iam, call: Call) -> None:
     params = call.params
 
     def unit() -> Unit[None]:
-        role = yield from read_role(call)
+        role = yield from read_free_role(call)
         yield from rows.update_role(
             role.id,
             description=params.get("Description", role.description),
@@ -141,7 +142,7 @@ async def update_assume_role_policy(iam: Iam, call: Call) -> Result:
     check_trust(text)
 
     def unit() -> Unit[None]:
-        role = yield from read_role(call)
+        role = yield from read_free_role(call)
         yield from rows.set_trust(role.id, (yield from bind_trust(text)))
 
     await iam.epoch.change(unit)
@@ -152,7 +153,7 @@ async def delete_role(iam: Iam, call: Call) -> Result:
     """Its sessions end with it."""
 
     def unit() -> Unit[None]:
-        role = yield from read_role(call)
+        role = yield from read_free_role(call)
         yield from refuse_while(
             (
                 (has_profiles(role.id), "remove roles from instance profile"),
