@@ -16,6 +16,19 @@ from auth.policy.evaluate import InForce, PolicySet, Reason, Request, Verdict, e
 from aws.dispatch import Call
 from base.clock import Clock, moment
 
+KEYS = frozenset(
+    {
+        "aws:currenttime", "aws:epochtime", "aws:securetransport", "aws:principaltype", "aws:userid", "aws:viaawsservice",
+        "aws:sourceip", "aws:useragent", "aws:requestedregion", "aws:referer", "aws:principalarn", "aws:principalaccount",
+        "aws:principalisawsservice", "aws:username", "aws:multifactorauthpresent", "aws:multifactorauthage",
+        "aws:tokenissuetime", "aws:sourceidentity", "aws:federatedprovider", "aws:principaltag/", "aws:principalorgid",
+        "aws:principalorgpaths", "aws:resourceaccount", "aws:resourcetag/", "ecr:resourcetag/", "aws:requesttag/",
+        "aws:tagkeys",
+    }
+)  # fmt: skip
+"""The global context keys, in lower case, that a decision has wherever they apply: one that it lacks did not apply.
+With a slash at its end, all that begin so."""
+
 _NOBODY = Grants(None, None, (), "", "", ())
 
 
@@ -133,7 +146,7 @@ class Gate:
             owner=facts.owner,
             anonymous_resource=self._anonymous_pull,
         )
-        verdict = _limits_of_sessions(request) or evaluate(request, force)
+        verdict = answer(request, force)
         return Judgement(now, request, circumstances, force, verdict)
 
     async def _facts(self, principal: Principal, access: Access, circumstances: Circumstances) -> Facts:
@@ -242,6 +255,11 @@ _WITHOUT_MFA = {
     SessionKind.TOKEN: frozenset({"sts:AssumeRole", "sts:GetCallerIdentity"}),
     SessionKind.FEDERATION: frozenset({"sts:GetCallerIdentity"}),
 }
+
+
+def answer(request: Request, force: InForce) -> Verdict:
+    """What the gate answers. Pure."""
+    return _limits_of_sessions(request) or evaluate(request, force)
 
 
 def _limits_of_sessions(request: Request) -> Verdict | None:

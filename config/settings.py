@@ -79,6 +79,13 @@ class Registry:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    enabled: bool
+    keep_days: float
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Gc:
     interval: float
     grace: float
@@ -104,6 +111,7 @@ class Settings:
     storage: Storage
     database: DatabaseSettings
     registry: Registry
+    audit: Audit
     gc: Gc
     tls: Tls
 
@@ -247,6 +255,10 @@ def _check(settings: Settings) -> None:
     for path in ("gc.grace", "gc.settle", "storage.reserve"):
         if _get(settings, path) < 0:
             raise SettingsInvalid(f"{path} cannot be less than 0")
+    if not settings.audit.keep_days > 0:
+        raise SettingsInvalid("audit.keep_days has to be more than 0 days")
+    if settings.audit.max_bytes < 1024 * 1024:
+        raise SettingsInvalid("audit.max_bytes has to be 1048576 (1 MiB) or more")
     if not 0 <= settings.server.port <= 65535:
         raise SettingsInvalid(f"server.port has to be a port, 0 to 65535, not `{settings.server.port}`")
     if not 1 <= settings.server.workers <= 256:

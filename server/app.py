@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 
 from auth.access import ANONYMOUS, Circumstances
+from auth.audit.recorder import PERIOD, Recorder
+from auth.audit.trail import Trail
 from auth.authenticate import Authenticator, Caller
 from auth.authorize import Gate
 from auth.credentials import Keyring
@@ -59,6 +61,8 @@ from store.leases import drop_lease, take_lease
 
 _TEXT = ("Content-Type", "text/plain; charset=utf-8")
 _LEASE = 30.0
+_RETENTION = 60.0
+"""Seconds between two looks for decisions that are too old."""
 _CLIENT_GONE = 499
 """What the log and the metrics call a request whose client went away: it gets no answer."""
 _NOBODY = Caller(ANONYMOUS)
@@ -96,11 +100,15 @@ class App:
         self.usage = Usage(self.database, clock)
         self.sessions = Sessions(self._vault, clock)
         facts = RegistryFacts(self.database, self.directory, self.epoch)
+        self.recorder = Recorder(
+            self.database, clock=clock, ids=ids, count=self.metrics.add, keep=settings.audit.enabled
+        )
         self.gate = Gate(
             self.directory,
             {"ecr": facts, "iam": IamResources(self.database, self.directory)},
             clock=clock,
             anonymous_pull=settings.auth.anonymous_pull,
+            record=self.recorder.record,
         )
         pull = Pull(self.database, self.blobs, clock=clock, grace=settings.gc.grace)
         self.registry = Registry(
@@ -181,7 +189,10 @@ class App:
         await self.signing.load()
         self._loops.start("pulls", self._pull.record)
         self._loops.start("usage", self.usage.record)
+        self._loops.start("audit", self._record_decisions)
+        self._loops.start("audit-retention", self._forget_decisions)
         self._loops.start("metrics", self._save_metrics)
+        self.recorder.when_full(lambda: self._loops.wake("audit"))
         self._loops.start("collector", self._collect)
         self._loops.start("signing-keys", self._refresh_keys)
         self.ready = True
@@ -191,8 +202,11 @@ class App:
         self.ready = False
         await self._loops.stop()
         with contextlib.suppress(DatabaseFull, DatabaseUnavailable):  # both come right by themselves after a while
+            await self.recorder.close()
+        with contextlib.suppress(DatabaseFull, DatabaseUnavailable):
             await self._pull.record()
             await self.usage.record()
+            await self.database.write(lambda: drop_lease("audit", self._holder), durable=False)
             await self.database.write(lambda: drop_lease("collector", self._holder), durable=False)
         await self.blobs.close()
         await self.database.close()
@@ -324,6 +338,23 @@ class App:
         self._log.failure("a request failed", error, operation=operation, path="/", request_id=request_id)
 
     # -- background loops
+
+    async def _record_decisions(self) -> float:
+        await self.recorder.flush()
+        return PERIOD
+
+    async def _forget_decisions(self) -> float:
+        settings = self._settings.audit
+        now = time.time()
+        held = await self.database.write(
+            lambda: take_lease("audit", self._holder, now, seconds=3 * _RETENTION), durable=False
+        )
+        if held:
+            keep = settings.keep_days * 86400
+            gone = await Trail(self.database).trim(now, keep=keep, largest=settings.max_bytes)
+            if gone:
+                self._log.event("forgot decisions", decisions=gone)
+        return _RETENTION
 
     async def _save_metrics(self) -> float:
         await asyncio.to_thread(self.metrics.save)

@@ -21,6 +21,7 @@ from auth.secrets import ServerKeyInvalid, Vault
 from base.ids import new_uuid
 from config.settings import Settings, SettingsInvalid, load_settings
 from registry.gc import Collector
+from server import audit
 from server.first import FirstThings, prepare, welcome
 from server.logs import Log
 from server.stores import open_database
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     rotate = commands.add_parser("rotate-keys", parents=[common], help="begin to sign tokens with a new key")
     rotate.set_defaults(run=_rotate)
     _add_account(commands, common)
+    audit.add_command(commands, common)
     return parser
 
 

@@ -24,6 +24,10 @@ _COUNTERS = {
     "collected_blobs": "Blobs whose bytes were freed.",
     "collected_bytes": "Bytes freed.",
     "collected_orphans": "Things in the store that nothing knew, freed.",
+    "decisions_allowed": "Decisions that let a request go on.",
+    "decisions_denied": "Decisions that refused one.",
+    "audit_records_written": "Decisions put on record.",
+    "audit_records_dropped": "Decisions that were not, because the database did not take them for too long.",
     "errors": "Requests that failed through a fault of the server.",
 }
 
