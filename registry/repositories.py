@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from auth.epoch import Epoch
+from auth.principals import bind_principals
 from base.clock import Clock
 from base.ids import new_serial
 from registry import rows
@@ -19,11 +20,12 @@ from registry.errors import (
 from registry.mutability import TagPolicy, make_tag_policy
 from registry.names import RegistryId, RepositoryName, partition_of
 from registry.rows import Repository
-from store.database import Database, Row
+from store.database import Database, Row, Unit
 
 MAX_RESOURCE_TAGS = 50
 CREATE_ON_PUSH = "CREATE_ON_PUSH"
 _ROOT = "ROOT"
+_POLICY = "repositoryPolicy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class NewRepository:
     encryption: Mapping[str, str] = field(default_factory=lambda: {"encryptionType": "AES256"})
     tags: tuple[tuple[str, str], ...] = ()
     policy: str = ""
-    """The text of its repository policy, checked and laid out."""
+    """The text of its repository policy, as `auth.principals` keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +153,15 @@ class Repositories:
         return None
 
     async def create_template(self, registry: RegistryId, prefix: str, settings: Mapping[str, Any]) -> Template | None:
-        """None where there is one with that prefix."""
+        """None where there is one with that prefix. Raises PrincipalInvalid."""
         now = self._clock()
-        text = json.dumps(settings)
-        if not await self._database.write(lambda: rows.insert_template(registry, prefix, text, now)):
-            return None
-        return Template(prefix, settings, now, now)
+
+        def unit() -> Unit[Template | None]:
+            kept = yield from _bind(settings)
+            made = yield from rows.insert_template(registry, prefix, json.dumps(kept), now)
+            return Template(prefix, kept, now, now) if made else None
+
+        return await self._database.write(unit)
 
     async def find_template(self, registry: RegistryId, prefix: str) -> Template | None:
         row = await rows.find_template(self._database, registry, prefix)
@@ -167,12 +172,16 @@ class Repositories:
     ) -> Template | None:
         """Replace the settings by what `change`, which is pure, makes of them. None where there is none with that prefix.
 
-        Raises whatever `change` raises.
+        Raises PrincipalInvalid and whatever `change` raises.
         """
         now = self._clock()
 
-        def text(settings: str) -> str:
-            return json.dumps(change(json.loads(settings)))
+        def text(former: str) -> Unit[str]:
+            settings = json.loads(former)
+            changed = change(settings)
+            if changed.get(_POLICY) != settings.get(_POLICY):
+                changed = yield from _bind(changed)
+            return json.dumps(changed)
 
         row = await self._database.write(lambda: rows.update_template(registry, prefix, text, now))
         return None if row is None else _template(row)
@@ -208,8 +217,15 @@ def from_template(settings: Mapping[str, Any]) -> NewRepository:
         tag_policy=make_tag_policy(settings.get("imageTagMutability", "MUTABLE"), filters),
         encryption=settings.get("encryptionConfiguration") or {"encryptionType": "AES256"},
         tags=tuple((tag["Key"], tag.get("Value", "")) for tag in settings.get("resourceTags", ())),
-        policy=settings.get("repositoryPolicy", ""),
+        policy=settings.get(_POLICY, ""),
     )
+
+
+def _bind(settings: Mapping[str, Any]) -> Unit[Mapping[str, Any]]:
+    """A template's record with its repository policy as it is kept. Raises PrincipalInvalid."""
+    if not settings.get(_POLICY):
+        return settings
+    return {**settings, _POLICY: (yield from bind_principals(settings[_POLICY]))}
 
 
 def _template(row: Row) -> Template:

@@ -117,7 +117,7 @@ async def open_house(
     await migrate(database, now=clock())
     if blobs is None:
         blobs = FilesystemBlobs(directory / "blobs", clock=clock, ids=new_uuid, threads=2)
-    epoch = Epoch(database, time.monotonic)
+    epoch = Epoch(database, clock)
     identities = Directory(database, epoch, managed={})
     facts = RegistryFacts(database, identities, epoch)
     return House(

@@ -8,12 +8,14 @@ from auth.access import Access
 from auth.authorize import Facts, circumstances_of
 from auth.policy.document import Kind, Policy, PolicyMalformed, Source, parse_policy
 from auth.policy.evaluate import PolicySet
+from auth.principals import PrincipalInvalid
 from registry.ecr.call import Call, Registry, Result, name_of, refuse, registry_of
 from registry.facts import ACCOUNT_SETTINGS
 
 _TEXT: Final = "PolicyText"
 _NO_REPOSITORY_POLICY: Final = "Invalid repository policy provided"
 _NO_REGISTRY_POLICY: Final = "Invalid registry policy provided"
+NO_PRINCIPAL: Final = "Principal not found"
 _LOCKED_OUT: Final = (
     "The policy would prevent you from setting another policy in the future. Use force to set it nevertheless"
 )
@@ -25,7 +27,10 @@ async def set_repository_policy(ecr: Registry, call: Call) -> Result:
     repository = await ecr.repositories.find(registry, name)
     if not call.params.get("force", False) and await _locks_out(ecr, call, policy):
         refuse(_TEXT, _LOCKED_OUT)
-    return _render(call, await ecr.policies.put_on_repository(repository, text))
+    try:
+        return _render(call, await ecr.policies.put_on_repository(repository, text))
+    except PrincipalInvalid as error:
+        refuse(_TEXT, NO_PRINCIPAL, error)
 
 
 async def get_repository_policy(ecr: Registry, call: Call) -> Result:
@@ -40,9 +45,12 @@ async def delete_repository_policy(ecr: Registry, call: Call) -> Result:
 async def put_registry_policy(ecr: Registry, call: Call) -> Result:
     registry = registry_of(call)
     try:
-        text = await ecr.policies.put_on_registry(registry, call.params["policyText"])
+        policy = parse_policy(call.params["policyText"], Kind.REGISTRY, source=Source.RESOURCE)
+        text = await ecr.policies.put_on_registry(registry, policy)
     except PolicyMalformed as error:
         refuse(_TEXT, _NO_REGISTRY_POLICY, error)
+    except PrincipalInvalid as error:
+        refuse(_TEXT, NO_PRINCIPAL, error)
     return {"registryId": registry.account, "policyText": text}
 
 

@@ -1,27 +1,28 @@
 """Repository creation templates (Create-, Update-, Delete- and DescribeRepositoryCreationTemplate(s))."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from auth.principals import PrincipalInvalid
 from aws.arn import Arn
 from registry.ecr.call import Call, Registry, Result, refuse, registry_of
 from registry.ecr.paging import read_page, write_token
-from registry.ecr.policies import read_repository_policy
+from registry.ecr.policies import NO_PRINCIPAL, read_repository_policy
 from registry.ecr.repositories import read_encryption, read_resource_tags, read_tag_policy
 from registry.errors import TemplateAlreadyExists, TemplateNotFound
 from registry.names import RegistryId
-from registry.policies import lay_out
 from registry.repositories import Template, complete_encryption
 
 ROOT = "ROOT"
+_POLICY = "repositoryPolicy"
 _MEMBERS = (
     "description",
     "encryptionConfiguration",
     "resourceTags",
     "imageTagMutability",
     "imageTagMutabilityExclusionFilters",
-    "repositoryPolicy",
+    _POLICY,
     "lifecyclePolicy",
     "appliedFor",
     "customRoleArn",
@@ -33,10 +34,13 @@ _FILTERS = "imageTagMutabilityExclusionFilters"
 async def create_repository_creation_template(ecr: Registry, call: Call) -> Result:
     registry, prefix = registry_of(call), prefix_of(call)
     settings = _complete(registry, {name: call.params[name] for name in _MEMBERS if name in call.params})
-    made = await ecr.repositories.create_template(registry, prefix, settings)
+    try:
+        made = await ecr.repositories.create_template(registry, prefix, settings)
+    except PrincipalInvalid as error:
+        refuse(_POLICY, NO_PRINCIPAL, error)
     if made is None:
         raise TemplateAlreadyExists(registry, prefix)
-    return _render_answer(registry, made)
+    return await _render_answer(ecr, registry, made)
 
 
 async def update_repository_creation_template(ecr: Registry, call: Call) -> Result:
@@ -50,10 +54,13 @@ async def update_repository_creation_template(ecr: Registry, call: Call) -> Resu
             changed = {name: value for name, value in changed.items() if name != _FILTERS or name in given}
         return _complete(registry, changed)
 
-    updated = await ecr.repositories.update_template(registry, prefix, change)
+    try:
+        updated = await ecr.repositories.update_template(registry, prefix, change)
+    except PrincipalInvalid as error:
+        refuse(_POLICY, NO_PRINCIPAL, error)
     if updated is None:
         raise TemplateNotFound(registry, prefix)
-    return _render_answer(registry, updated)
+    return await _render_answer(ecr, registry, updated)
 
 
 async def delete_repository_creation_template(ecr: Registry, call: Call) -> Result:
@@ -61,7 +68,7 @@ async def delete_repository_creation_template(ecr: Registry, call: Call) -> Resu
     deleted = await ecr.repositories.delete_template(registry, prefix)
     if deleted is None:
         raise TemplateNotFound(registry, prefix)
-    return _render_answer(registry, deleted)
+    return await _render_answer(ecr, registry, deleted)
 
 
 async def describe_repository_creation_templates(ecr: Registry, call: Call) -> Result:
@@ -72,11 +79,11 @@ async def describe_repository_creation_templates(ecr: Registry, call: Call) -> R
         if len(prefixes) > _MOST_PREFIXES:
             refuse("prefixes", f"Member must have length less than or equal to {_MOST_PREFIXES}")
         found = await ecr.repositories.find_templates(registry, [_normal(prefix) for prefix in prefixes])
-        return {**result, "repositoryCreationTemplates": [_render(one) for one in found]}
+        return {**result, "repositoryCreationTemplates": await _render(ecr, found)}
     limit, (after,) = read_page(call.params, "templates")
     found = await ecr.repositories.list_templates(registry, after=after, limit=limit + 1)
     shown = found[:limit]
-    result["repositoryCreationTemplates"] = [_render(one) for one in shown]
+    result["repositoryCreationTemplates"] = await _render(ecr, shown)
     if len(found) > limit:
         result["nextToken"] = write_token("templates", shown[-1].prefix)
     return result
@@ -98,10 +105,9 @@ def _complete(registry: RegistryId, settings: Mapping[str, Any]) -> dict[str, An
     encryption = read_encryption(settings.get("encryptionConfiguration"))
     if not settings["appliedFor"]:
         refuse("appliedFor", "Member must have length greater than or equal to 1")
-    policy = settings.get("repositoryPolicy")
+    policy = settings.get(_POLICY)
     if policy:
-        read_repository_policy(policy, "repositoryPolicy")
-        settings = {**settings, "repositoryPolicy": lay_out(policy)}
+        read_repository_policy(policy, _POLICY)
     _check_lifecycle(settings.get("lifecyclePolicy"))
     role = settings.get("customRoleArn")
     if role:
@@ -138,14 +144,21 @@ def _check_role(registry: RegistryId, text: str) -> None:
         refuse("customRoleArn", "The role must be in the same account as the registry")
 
 
-def _render_answer(registry: RegistryId, template: Template) -> Result:
-    return {"registryId": registry.account, "repositoryCreationTemplate": _render(template)}
+async def _render_answer(ecr: Registry, registry: RegistryId, template: Template) -> Result:
+    (rendered,) = await _render(ecr, [template])
+    return {"registryId": registry.account, "repositoryCreationTemplate": rendered}
 
 
-def _render(template: Template) -> Result:
-    return {
-        "prefix": template.prefix,
-        **template.settings,
-        "createdAt": template.created_at,
-        "updatedAt": template.updated_at,
-    }
+async def _render(ecr: Registry, templates: Sequence[Template]) -> list[Result]:
+    kept = [template.settings[_POLICY] for template in templates if _POLICY in template.settings]
+    policies = iter(await ecr.policies.show(kept))
+    return [
+        {
+            "prefix": template.prefix,
+            **template.settings,
+            **({_POLICY: next(policies)} if _POLICY in template.settings else {}),
+            "createdAt": template.created_at,
+            "updatedAt": template.updated_at,
+        }
+        for template in templates
+    ]

@@ -40,7 +40,9 @@ def insert_template(registry: RegistryId, prefix: str, settings: str, now: float
     return bool(rows)
 
 
-def update_template(registry: RegistryId, prefix: str, change: Callable[[str], str], now: float) -> Unit[Row | None]:
+def update_template(
+    registry: RegistryId, prefix: str, change: Callable[[str], Unit[str]], now: float
+) -> Unit[Row | None]:
     """Replace the settings by what `change` makes of them; whatever it raises leaves them as they were."""
     rows = yield (
         "SELECT settings FROM creation_templates WHERE account = ? AND region = ? AND prefix = ?",
@@ -48,10 +50,11 @@ def update_template(registry: RegistryId, prefix: str, change: Callable[[str], s
     )
     if not rows:
         return None
+    settings = yield from change(rows[0][0])
     rows = yield (
         "UPDATE creation_templates SET settings = ?, updated_at = ? WHERE account = ? AND region = ? AND prefix = ? "
         "RETURNING prefix, settings, created_at, updated_at",
-        (change(rows[0][0]), now, registry.account, registry.region, prefix),
+        (settings, now, registry.account, registry.region, prefix),
     )
     return rows[0] if rows else None
 
