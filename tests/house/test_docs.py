@@ -7,6 +7,7 @@ import pytest
 
 from auth.iam.operations import OPERATIONS as IAM
 from config.settings import load_settings
+from registry.ecr.operations import OPERATIONS as ECR
 from server.cli import main
 
 TREE = Path(__file__).parents[2]
@@ -78,3 +79,11 @@ def test_the_operations_that_are_served_are_those_of_the_document():
     named = re.findall(r"\b[A-Z]\w+\b", table[0])
     assert len(named) == len(set(named))
     assert set(named) == {row.name for row in IAM}
+
+
+def test_the_operations_of_ecr_that_are_served_are_those_of_the_document():
+    text = (TREE / "docs/compatibility.md").read_text()
+    listed = re.search(r"operations of the ECR API are served;[^:]*:\n((?:.+\n)+)", text)
+    assert listed is not None
+    named = re.findall(r"\b[A-Z]\w+\b", listed[1])
+    assert named == sorted({row.name for row in ECR})
