@@ -119,12 +119,6 @@ class Clause:
     variables: tuple[Variable, ...]
     holds: Holds
 
-    def unresolved(self, context: Context) -> list[Variable]:
-        """Variables that keep the clause, and its whole statement, from holding."""
-        if self.if_exists and not context.get(self.key):
-            return []
-        return [variable for variable in self.variables if variable.resolve(context) is None]
-
 
 def find_operator(written: str) -> tuple[Operator, Quantifier, bool] | None:
     """The operator, its quantifier and whether IfExists follows, or None where there is no such."""
@@ -158,14 +152,9 @@ def compile_clause(written: str, name: str, values: Sequence[str], *, variables:
     return Clause(written, known, quantifier, if_exists, name, key, tuple(values), used, holds)
 
 
-def is_empty(value: Value | None) -> bool:
-    """Absent, or nothing in it: the same for Null, ForAllValues and ForAnyValue."""
-    return not value or (not isinstance(value, str) and not any(value))
-
-
 def _presence(key: str, values: Sequence[str]) -> Holds:
     wanted = {value.lower() for value in values}
-    return lambda context: ("true" if is_empty(context.get(key)) else "false") in wanted
+    return lambda context: ("false" if context.get(key) else "true") in wanted
 
 
 def _quantified(key: str, match: Match, known: Operator, quantifier: Quantifier, if_exists: bool) -> Holds:
@@ -174,17 +163,14 @@ def _quantified(key: str, match: Match, known: Operator, quantifier: Quantifier,
     if quantifier is Quantifier.ALL:
 
         def holds(context: Context) -> bool:
-            value = context.get(key)
-            if is_empty(value):
-                return True
-            return all(match(one) is not negated for one in _several(value))
+            return all(match(one) is not negated for one in _several(context.get(key)))
 
     elif quantifier is Quantifier.ANY:
 
         def holds(context: Context) -> bool:
             value = context.get(key)
-            if is_empty(value):
-                return if_exists and not value
+            if value is None:
+                return if_exists
             return any(match(one) is not negated for one in _several(value))
 
     elif negated:
@@ -201,19 +187,23 @@ def _quantified(key: str, match: Match, known: Operator, quantifier: Quantifier,
             value = context.get(key)
             if isinstance(value, str):
                 return match(value)
-            return any(map(match, value)) if value else if_exists
+            return if_exists if value is None else any(map(match, value))
 
     return holds
 
 
 def _several(value: Value | None) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else value or ()
+    """The values of a multivalued key. An empty text alone is no value."""
+    if isinstance(value, str):
+        value = (value,)
+    return () if value is None or value == ("",) else value
 
 
 def _compile_texts(
     known: Operator, values: Sequence[str], variables: bool, key: str, quantifier: Quantifier, if_exists: bool
 ) -> tuple[Holds, tuple[Variable, ...]]:
-    """What compares texts, whose values may have variables."""
+    """What compares texts, whose values may have variables. One that has a variable without a text is null: nothing is
+    equal to it or like it ("Policy variables with no value")."""
     taken_apart, compile_all = _TEXTS[known.family]
     patterns = [taken_apart(value, variables=variables) for value in values]
     used = tuple(part for pattern in patterns for part in pattern if isinstance(part, Variable))
@@ -222,11 +212,7 @@ def _compile_texts(
         return _quantified(key, compile_all(fixed), known, quantifier, if_exists), ()
 
     def holds(context: Context) -> bool:
-        if if_exists and not context.get(key):
-            return True
         resolved = [one for one in (resolve(pattern, context) for pattern in patterns) if one is not None]
-        if len(resolved) < len(patterns):
-            return False
         return _quantified(key, compile_all(resolved), known, quantifier, if_exists)(context)
 
     return holds, used

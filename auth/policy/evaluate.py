@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from auth.access import Principal, PrincipalKind, Value
 from auth.policy.document import Kind, Policy, Statement
-from auth.policy.principals import Naming
+from auth.policy.principals import Naming, provider_of
 
 _REMEMBERED = 50_000
 """Statements in what a set remembers by action, at the most."""
@@ -144,10 +144,10 @@ class _Decision:
         if not controls:
             return self._deny(Reason.NO_CONTROL, Kind.CONTROL)
         principal = request.principal
-        root = _is_root(principal)
+        root = _is_root(principal, force)
         own = not force.owner or force.owner == principal.account
         trust = force.trust is not None and request.action.lower().startswith("sts:")
-        if trust and trusted is Naming.NONE:
+        if trust and own and trusted is Naming.NONE:
             return self._deny(Reason.NO_TRUST, Kind.TRUST)
         granted = bool(identity) or root
         if named is Naming.ALONE or (own and named is Naming.DIRECT):
@@ -163,8 +163,10 @@ class _Decision:
         if not session:
             return self._deny(Reason.NO_SESSION, Kind.SESSION)
         if not own and named is Naming.NONE:
+            if trust:
+                return self._deny(Reason.NO_TRUST, Kind.TRUST)
             return self._deny(Reason.NO_RESOURCE, Kind.REPOSITORY)
-        return self._allow(grants, Reason.ROOT if root and not grants and not self._grants else Reason.ALLOWED)
+        return self._allow(grants, Reason.ROOT if own and principal.kind is PrincipalKind.ROOT else Reason.ALLOWED)
 
     def _allows(self, policies: PolicySet | None) -> list[Statement]:
         """The statements that allow; those that deny are kept."""
@@ -207,11 +209,11 @@ class _Decision:
         return Verdict(False, reason, kind, tuple(statements), tuple(self._missing.values()))
 
 
-def _is_root(principal: Principal) -> bool:
-    """Root, and its sessions: no identity-based policy says what they may."""
-    return principal.kind is PrincipalKind.ROOT or (
-        principal.kind is PrincipalKind.FEDERATED_USER and principal.identity_id == principal.account != ""
-    )
+def _is_root(principal: Principal, force: InForce) -> bool:
+    """Root, or its session: no identity-based policy says what they may."""
+    if principal.kind is PrincipalKind.FEDERATED_USER:
+        return force.identity is None and provider_of(principal) == ""
+    return principal.kind is PrincipalKind.ROOT
 
 
 _EXPLICIT = {

@@ -250,7 +250,7 @@ class Resources:
     patterns: tuple[tuple[Token, ...], ...] = field(repr=False)
     variables: tuple[Variable, ...] = field(repr=False)
     cover: Covers = field(repr=False)
-    """Whether the statement is about the resource. A variable without a text keeps it from being about any."""
+    """Whether the statement is about the resource. What has a variable without a text is like no resource."""
 
 
 def compile_resources(written: Sequence[str], *, excluded: bool, variables: bool) -> Resources:
@@ -261,11 +261,9 @@ def compile_resources(written: Sequence[str], *, excluded: bool, variables: bool
 
     def cover(resource: str, context: Context) -> bool:
         matched = plain(resource)
-        for pattern in moving:
+        for pattern in () if matched else moving:
             fixed = resolve(pattern, context)
-            if fixed is None:
-                return False
-            matched = matched or compile_match(fixed)(resource)
+            matched = matched or (fixed is not None and compile_match(fixed)(resource))
         return matched is not excluded
 
     return Resources(tuple(written), excluded, patterns, used, cover)

@@ -59,7 +59,7 @@ class Principals:
         if self.services and context.get("aws:principalservicename") in self.services:
             return Naming.ALONE
         kind = principal.kind
-        provider = _provider(principal)
+        provider = provider_of(principal)
         if provider:
             return Naming.ALONE if provider in self.providers else Naming.NONE
         if kind is PrincipalKind.ANONYMOUS:
@@ -75,26 +75,22 @@ class Principals:
         return Naming.ACCOUNT if principal.account in self.accounts else Naming.NONE
 
     def spares(self, principal: Principal, context: Context) -> bool:
-        """Whether NotPrincipal leaves the caller out. The account is looked at first, then who in it is meant: both must be
-        in the list."""
-        if self.everyone:
+        """Whether NotPrincipal leaves the caller out. The account is looked at, then the role, then its session (or the
+        user): each must be in the list."""
+        if self.everyone or (self.services and context.get("aws:principalservicename") in self.services):
             return True
-        if self.services and context.get("aws:principalservicename") in self.services:
-            return True
-        provider = _provider(principal)
+        provider = provider_of(principal)
         if provider or principal.kind is PrincipalKind.ANONYMOUS:
-            return bool(provider) and provider in self.providers
+            return provider in self.providers
         if principal.account not in self.accounts:
             return False
-        return (
-            principal.kind is PrincipalKind.ROOT
-            or principal.identity_arn in self.names
-            or principal.identity_id in self.names
-            or (principal.kind is not PrincipalKind.ROLE_SESSION and principal.arn in self.names)
-        )
+        if principal.kind is PrincipalKind.ROOT:
+            return True
+        role = principal.identity_arn
+        return principal.identity_id in self.names or (principal.arn in self.names and (not role or role in self.names))
 
 
-def _provider(principal: Principal) -> str:
+def provider_of(principal: Principal) -> str:
     """Of a caller who shows a token of an identity provider and has no credentials yet."""
     if principal.session is None or principal.kind not in {PrincipalKind.ANONYMOUS, PrincipalKind.FEDERATED_USER}:
         return ""
