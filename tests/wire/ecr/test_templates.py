@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from registry.policies import lay_out
 from tests.wire.client import IMAGE, Client
 from tests.wire.ecr.conftest import ACCOUNT, invalid, not_there, refusal
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/ecr-templates"
 ON_PUSH: Any = ["CREATE_ON_PUSH"]
+POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"ecr:BatchDeleteImage"}]}'
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +33,7 @@ def test_a_template_is_shown_as_it_was_made(ecr: "ECRClient") -> None:
         "resourceTags": [{"Key": "stage", "Value": "prod"}],
         "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
         "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "latest"}],
-        "repositoryPolicy": '{"Version":"2012-10-17","Statement":[]}',
+        "repositoryPolicy": lay_out(POLICY),
         "lifecyclePolicy": '{"rules":[]}',
         "appliedFor": ["CREATE_ON_PUSH", "REPLICATION"],
         "customRoleArn": ROLE,
@@ -100,6 +102,11 @@ def test_an_update_that_does_not_fit_changes_nothing(ecr: "ECRClient") -> None:
         ({"customRoleArn": f"arn:aws:iam::{ACCOUNT}:user/a"}, "customRoleArn"),
         ({"customRoleArn": "role"}, "customRoleArn"),
         ({"repositoryPolicy": "{"}, "repositoryPolicy"),
+        ({"repositoryPolicy": POLICY.replace("ecr:", "s3:")}, "repositoryPolicy"),
+        (
+            {"repositoryPolicy": POLICY.replace('"*"', '{"AWS":"arn:aws:iam::123456789012:user/gone"}')},
+            "repositoryPolicy",
+        ),
         ({"lifecyclePolicy": "[]"}, "lifecyclePolicy"),
         ({"imageTagMutability": "IMMUTABLE_WITH_EXCLUSION"}, "imageTagMutabilityExclusionFilters"),
         ({"appliedFor": []}, "appliedFor"),
@@ -170,6 +177,21 @@ def test_a_push_makes_the_repository_that_its_template_says(ecr: "ECRClient", ro
     other = root.image("made/by/push", [b"2"])
     assert root("PUT", "/v2/made/by/push/manifests/v1", other, Content_Type=IMAGE).said == (400, "TAG_INVALID")
     root.push_manifest("made/by/push", other, "latest")
+
+
+def test_a_templates_policy_counts_from_the_push_that_makes_the_repository_on(ecr: "ECRClient", root: Client) -> None:
+    ecr.create_repository_creation_template(prefix="policed", appliedFor=ON_PUSH, repositoryPolicy=POLICY)
+    digest = root.push_image("policed/app", "v1")
+    assert ecr.get_repository_policy(repositoryName="policed/app")["policyText"] == lay_out(POLICY)
+    answer = root("DELETE", f"/v2/policed/app/manifests/{digest}")
+    assert answer.said == (403, "DENIED")
+    assert answer.message.endswith("with an explicit deny in a resource-based policy")
+    closed = POLICY.replace("BatchDeleteImage", "InitiateLayerUpload")
+    ecr.update_repository_creation_template(prefix="policed", repositoryPolicy=closed)
+    assert root("POST", "/v2/policed/closed/blobs/uploads/").said == (403, "DENIED")
+    ecr.update_repository_creation_template(prefix="policed", repositoryPolicy="")
+    root.push_image("policed/open", "v1")
+    assert refusal(ecr.get_repository_policy, repositoryName="policed/open")[0] == "RepositoryPolicyNotFoundException"
 
 
 def test_the_longest_prefix_wins_and_root_is_for_the_rest(ecr: "ECRClient", root: Client) -> None:
