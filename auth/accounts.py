@@ -8,6 +8,7 @@ from auth.directory import ACTIVE
 from auth.epoch import Epoch
 from auth.identifiers import new_access_key_id, new_account_id, new_secret_access_key
 from auth.rows import accounts as rows
+from auth.rows.access_keys import AccessKey, count_access_keys, insert_access_key
 from auth.rows.accounts import StoredAccount
 from auth.secrets import Vault
 from base.clock import Clock
@@ -66,7 +67,7 @@ class Accounts:
 
         def unit() -> Unit[None]:
             yield from add(account)
-            yield from rows.insert_root_key(account.id, key.id, sealed, account.created_at)
+            yield from insert_access_key(_stored(key, account.created_at), sealed)
 
         await self._epoch.change(unit)
         return key
@@ -79,12 +80,12 @@ class Accounts:
         def unit() -> Unit[None]:
             if not (yield from rows.has_account(identifier)):
                 raise AccountRefused(_missing(identifier))
-            if (yield from rows.count_root_keys(identifier)) >= KEYS_AT_MOST:
+            if (yield from count_access_keys(identifier)) >= KEYS_AT_MOST:
                 raise AccountRefused(
                     f"the root user of {identifier} has {KEYS_AT_MOST} access keys: delete one "
                     "(`aws iam delete-access-key`) first"
                 )
-            yield from rows.insert_root_key(identifier, key.id, sealed, now)
+            yield from insert_access_key(_stored(key, now), sealed)
 
         await self._epoch.change(unit)
         return key
@@ -129,6 +130,10 @@ def is_email(text: str) -> bool:
 
 def _new(identifier: str, name: str, email: str, now: float) -> StoredAccount:
     return StoredAccount(identifier, name, email or f"{identifier}@longshore.invalid", ACTIVE, "", now)
+
+
+def _stored(key: RootKey, now: float) -> AccessKey:
+    return AccessKey(key.id, key.account, key.account, "Active", now, None, "", "")
 
 
 def _missing(identifier: str) -> str:

@@ -17,6 +17,10 @@ from auth.iam import operations as iam
 from auth.iam.call import Iam
 from auth.iam.managed import CATALOGUE
 from auth.keys import SigningKeys
+from auth.organizations import operations as organizations
+from auth.organizations.call import Organizations
+from auth.organizations.guardrails import OrganizationGuardrails
+from auth.organizations.resources import OrganizationResources
 from auth.resources import IamResources
 from auth.secrets import Vault
 from auth.sessions import Sessions
@@ -94,7 +98,8 @@ class App:
         self.signing = SigningKeys(self.database, self._vault, clock)
         self.tokens = Tokens(self.signing, clock, ids)
         self.epoch = Epoch(self.database, time.monotonic)
-        self.directory = Directory(self.database, self.epoch, managed=CATALOGUE)
+        guardrails = OrganizationGuardrails(self.database)
+        self.directory = Directory(self.database, self.epoch, managed=CATALOGUE, guardrails=guardrails)
         self.keyring = Keyring((first.root,), self.directory, self._vault, self.epoch)
         self.authenticator = Authenticator(self.keyring, self.tokens)
         self.usage = Usage(self.database, clock)
@@ -105,7 +110,11 @@ class App:
         )
         self.gate = Gate(
             self.directory,
-            {"ecr": facts, "iam": IamResources(self.database, self.directory)},
+            {
+                "ecr": facts,
+                "iam": IamResources(self.database, self.directory),
+                "organizations": OrganizationResources(self.database),
+            },
             clock=clock,
             anonymous_pull=settings.auth.anonymous_pull,
             record=self.recorder.record,
@@ -127,7 +136,12 @@ class App:
         self._pull = pull
         self.links = Links(self.database, pull, self.tokens)
         self._aws = AwsApi(
-            (ecr.make_service(self._ecr_registry()), iam.make_service(self._iam()), sts.make_service(self._sts())),
+            (
+                ecr.make_service(self._ecr_registry()),
+                iam.make_service(self._iam()),
+                organizations.make_service(Organizations(self.database, self.epoch, clock)),
+                sts.make_service(self._sts()),
+            ),
             authenticate=Signers(self.keyring, self.sessions).find,
             gate=self.gate,
             clock=clock,
