@@ -174,7 +174,15 @@ class App:
         self.ready = False
 
     def _iam(self) -> Iam:
-        return Iam(self.database, self.directory, self.epoch, self.gate, self._vault, self.registry.clock)
+        return Iam(
+            self.database,
+            self.directory,
+            self.epoch,
+            self.gate,
+            self._vault,
+            self.registry.clock,
+            keyed_roots=frozenset({self._settings.account.id}),
+        )
 
     def _sts(self) -> Sts:
         clock = self.registry.clock

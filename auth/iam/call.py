@@ -33,6 +33,8 @@ class Iam:
     gate: Gate
     vault: Vault
     clock: Clock
+    keyed_roots: frozenset[str] = frozenset()
+    """Accounts whose root user has an access key that is not in the store."""
 
 
 Handler: TypeAlias = Callable[[Iam, Call], Awaitable[Result]]
@@ -118,5 +120,10 @@ def paged(name: str, found: Sequence[T], limit: int, *, key: Callable[[T], str],
     shown = found[:limit]
     result: Result = {name: [render(one) for one in shown], "IsTruncated": len(found) > limit}
     if len(found) > limit:
-        result["Marker"] = base64.urlsafe_b64encode(key(shown[-1]).encode()).decode()
+        result["Marker"] = mark(key(shown[-1]))
     return result
+
+
+def mark(key: str) -> str:
+    """The Marker that `page_of` reads."""
+    return base64.urlsafe_b64encode(key.encode()).decode()

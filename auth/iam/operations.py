@@ -7,8 +7,10 @@ from auth.access import Access, Principal
 from auth.iam import (
     absent,
     access_keys,
+    account,
     attachments,
     boundaries,
+    details,
     groups,
     inline,
     linked,
@@ -35,6 +37,8 @@ OPERATIONS: Final[tuple[Row, ...]] = (
     *attachments.ROWS,
     *inline.ROWS,
     *providers.ROWS,
+    *account.ROWS,
+    *details.ROWS,
 )
 
 

@@ -163,15 +163,15 @@ async def create_policy(iam: Iam, call: Call) -> Result:
         yield from tags.put_tags(policy.id, given, of="TagsPerPolicy")
 
     await iam.epoch.change(unit)
-    return {"Policy": _render(of_customer(policy), 0, 0, shown_tags=given)}
+    return {"Policy": render_policy(of_customer(policy), 0, 0, shown_tags=given)}
 
 
 async def get_policy(iam: Iam, call: Call) -> Result:
     policy = await policy_of(iam, call)
-    attached, limiting = await _uses(iam, call.account)
+    attached, limiting = await count_uses(iam, call.account)
     found = await tag_rows.list_tags_of(iam.database, [policy.id])
     return {
-        "Policy": _render(
+        "Policy": render_policy(
             policy,
             attached.get(policy.arn, 0),
             limiting.get(policy.arn, 0),
@@ -188,7 +188,7 @@ async def list_policies(iam: Iam, call: Call) -> Result:
     scope = params.get("Scope", "All")
     prefix = params.get("PathPrefix", "/")
     usage = params.get("PolicyUsageFilter")
-    attached, limiting = await _uses(iam, call.account)
+    attached, limiting = await count_uses(iam, call.account)
     found: list[Managed] = []
     if scope != "AWS":
         found += map(of_customer, await rows.list_policies(iam.database, call.account))
@@ -209,7 +209,7 @@ async def list_policies(iam: Iam, call: Call) -> Result:
         wanted,
         limit,
         key=sort_key,
-        render=lambda one: _render(one, attached.get(one.arn, 0), limiting.get(one.arn, 0)),
+        render=lambda one: render_policy(one, attached.get(one.arn, 0), limiting.get(one.arn, 0)),
     )
 
 
@@ -413,7 +413,7 @@ def render_version(version: StoredVersion, default: int, *, with_document: bool 
     return rendered
 
 
-def _render(
+def render_policy(
     policy: Managed,
     attached: int,
     limiting: int,
@@ -441,7 +441,7 @@ def _render(
     return rendered
 
 
-async def _uses(iam: Iam, account: str) -> tuple[dict[str, int], dict[str, int]]:
+async def count_uses(iam: Iam, account: str) -> tuple[dict[str, int], dict[str, int]]:
     """How often each policy is attached, and how often it is a boundary, in an account."""
     return (
         await attachments.count_attachments(iam.database, account),

@@ -55,14 +55,14 @@ async def create_instance_profile(iam: Iam, call: Call) -> Result:
         yield from put_tags(profile.id, tags, of=_TAGS)
 
     await iam.epoch.change(unit)
-    return {"InstanceProfile": {**_render(profile, {}), "Tags": render_tags(tags) or None}}
+    return {"InstanceProfile": {**render_profile(profile, {}), "Tags": render_tags(tags) or None}}
 
 
 async def get_instance_profile(iam: Iam, call: Call) -> Result:
     profile = await _find(iam, call)
     tags = await list_identity_tags(iam.database, profile.id)
     roles = await _roles_of(iam, [profile])
-    return {"InstanceProfile": {**_render(profile, roles), "Tags": render_tags(tags) or None}}
+    return {"InstanceProfile": {**render_profile(profile, roles), "Tags": render_tags(tags) or None}}
 
 
 async def list_instance_profiles(iam: Iam, call: Call) -> Result:
@@ -167,11 +167,11 @@ async def _page(iam: Iam, profiles: list[Profile], limit: int) -> Result:
         profiles,
         limit,
         key=lambda profile: profile.name.lower(),
-        render=lambda profile: _render(profile, roles),
+        render=lambda profile: render_profile(profile, roles),
     )
 
 
-def _render(profile: Profile, roles: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def render_profile(profile: Profile, roles: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         "Path": profile.path,
         "InstanceProfileName": profile.name,

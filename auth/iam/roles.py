@@ -99,8 +99,7 @@ def bind_trust(text: str) -> Unit[str]:
 async def get_role(iam: Iam, call: Call) -> Result:
     role = await _find(iam, call)
     shown = await _render_whole(iam, role, await list_identity_tags(iam.database, role.id))
-    used = {} if role.used_at is None else {"LastUsedDate": shown_time(role.used_at), "Region": role.used_region}
-    return {"Role": {**shown, "RoleLastUsed": used}}
+    return {"Role": {**shown, "RoleLastUsed": render_last_use(role)}}
 
 
 async def list_roles(iam: Iam, call: Call) -> Result:
@@ -209,6 +208,10 @@ def _render(role: Role, trust: str) -> dict[str, Any]:
         "Description": role.description or None,
         "MaxSessionDuration": role.max_session,
     }
+
+
+def render_last_use(role: Role) -> dict[str, Any]:
+    return {} if role.used_at is None else {"LastUsedDate": shown_time(role.used_at), "Region": role.used_region}
 
 
 async def _render_whole(iam: Iam, role: Role, tags: Sequence[tuple[str, str]]) -> dict[str, Any]:

@@ -54,3 +54,29 @@ def set_account_status(identifier: str, status: str, *, was: str) -> Unit[bool]:
     """False where there is no such account that is `was`."""
     rows = yield "UPDATE accounts SET status = ? WHERE id = ? AND status = ? RETURNING 1", (status, identifier, was)
     return bool(rows)
+
+
+def count_root_keys(account: str) -> Unit[int]:
+    rows = yield "SELECT COUNT(*) FROM access_keys WHERE owner_id = ?", (account,)
+    count: int = rows[0][0]
+    return count
+
+
+def insert_root_key(account: str, identifier: str, secret: bytes, now: float) -> Unit[None]:
+    """`secret` is encrypted."""
+    yield (
+        "INSERT INTO access_keys (id, account, owner_id, secret, status, created_at, used_at, used_service, used_region) "
+        "VALUES (?, ?, ?, ?, 'Active', ?, NULL, '', '')",
+        (identifier, account, account, secret, now),
+    )
+
+
+def find_alias(alias: str) -> Unit[str | None]:
+    """The account that has it; no two have."""
+    rows = yield "SELECT id FROM accounts WHERE alias = ? AND alias <> ''", (alias,)
+    return rows[0][0] if rows else None
+
+
+def set_alias(identifier: str, alias: str) -> Unit[None]:
+    """An empty one takes it away."""
+    yield "UPDATE accounts SET alias = ? WHERE id = ?", (alias, identifier)
