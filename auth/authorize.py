@@ -159,8 +159,6 @@ class Gate:
             if len(parts) != 6:
                 return Facts()
             service, owner = parts[2], parts[4]
-            if owner == "aws":  # AWS's own managed policies are everyone's
-                owner = ""
         known = self._resources.get(service)
         if known is None:
             return Facts(owner=owner)

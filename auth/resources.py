@@ -37,6 +37,8 @@ class IamResources:
             return Facts(owner=account)
         role = await find_role(self._directory, access.resource)
         owner = access.resource.split(":", 5)[4]
+        if owner == "aws":  # AWS's own managed policies are every account's
+            return Facts(owner=account)
         if access.action in ASSUMING:
             if role is None:
                 return Facts(owner=owner, trust=_NOBODY_TRUSTED)

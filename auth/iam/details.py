@@ -213,6 +213,8 @@ async def _holdings_of(iam: Iam, owners: list[str]) -> _Holdings:
         managed = CATALOGUE.get(arn) or own.get(arn)
         if managed is not None:  # one that was deleted while this was read is nobody's
             attachments.setdefault(owner, []).append({"PolicyName": managed.name, "PolicyArn": arn})
+    for listed in attachments.values():
+        listed.sort(key=lambda one: one["PolicyName"].lower())
     return _Holdings(inlines, attachments, await list_tags_of(iam.database, owners))
 
 

@@ -9,10 +9,10 @@ from auth.policy.document import Kind, PolicyMalformed, parse_policy
 _WHITE_SPACE: Final = str.maketrans("", "", " \t\n\r")
 
 
-def check_document(text: str, kind: Kind = Kind.IDENTITY) -> None:
+def check_document(text: str, kind: Kind = Kind.IDENTITY, *, managed: bool = False) -> None:
     """Raises AwsError (MalformedPolicyDocument) for what cannot be evaluated."""
     try:
-        parse_policy(text, kind)
+        parse_policy(text, kind, managed=managed)
     except PolicyMalformed as error:
         raise malformed_policy(error.message) from error
 

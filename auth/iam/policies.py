@@ -450,7 +450,7 @@ async def count_uses(iam: Iam, account: str) -> tuple[dict[str, int], dict[str, 
 
 
 def _check_managed(document: str) -> None:
-    check_document(document)
+    check_document(document, managed=True)
     if size_of(document) > MAX_SIZE:
         raise limit_exceeded(f"Cannot exceed quota for PolicySize: {MAX_SIZE}")
 
