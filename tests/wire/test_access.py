@@ -1,4 +1,4 @@
-"""Who gets what on every route: nobody, somebody without rights, and root.
+"""Who gets what on every route: nobody, impostors, strangers, root, and IAM users with no, read, write and other rights.
 
 The table has a line for each row of the router, with a request that it matches; a row that no line matches fails the
 tests, so a route cannot come into being without a decision about who may use it.
@@ -19,6 +19,7 @@ from tests.faults.stock import rows_of
 from tests.live import LiveServer
 from tests.wire.client import INDEX, Answer, Client, Wire, basic, descriptor, digest_of, request
 from tests.wire.passwords import Mint, mint_of
+from tests.wire.principals import Person, allow, arn, make_user, policy, refused
 
 REPOSITORY = "access/there"
 NOWHERE = "access/nowhere"
@@ -36,6 +37,8 @@ class Line:
     """Status for root where everything named is there."""
     missing: int
     """Status for root where the repository is there and the thing named in it is not."""
+    right: str = "read"
+    """What a user needs for it: read, write, delete or list; nothing at all where it is empty."""
     body: bytes = b""
     known: int = 0
     """Status for a known caller without rights, where it is another than a refusal."""
@@ -44,29 +47,29 @@ class Line:
 INDEX_BODY = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).encode()
 
 TABLE = (
-    Line("GET", "/v2/", 200, 200, known=200),
-    Line("HEAD", "/v2/", 200, 200, known=200),
-    Line("GET", "/v2/_catalog", 200, 200),
+    Line("GET", "/v2/", 200, 200, "", known=200),
+    Line("HEAD", "/v2/", 200, 200, "", known=200),
+    Line("GET", "/v2/_catalog", 200, 200, "list"),
     Line("GET", "/v2/{name}/tags/list", 200, 200),
     Line("GET", "/v2/{name}/referrers/{manifest}", 200, 200),
     Line("HEAD", "/v2/{name}/manifests/{tag}", 200, 404),
     Line("GET", "/v2/{name}/manifests/{tag}", 200, 404),
     Line("HEAD", "/v2/{name}/manifests/{manifest}", 200, 404),
     Line("GET", "/v2/{name}/manifests/{manifest}", 200, 404),
-    Line("PUT", "/v2/{name}/manifests/{tag}", 201, 201, body=INDEX_BODY),
+    Line("PUT", "/v2/{name}/manifests/{tag}", 201, 201, "write", body=INDEX_BODY),
     Line("HEAD", "/v2/{name}/blobs/{digest}", 200, 404),
     Line("GET", "/v2/{name}/blobs/{digest}", 200, 404),
-    Line("POST", "/v2/{name}/blobs/uploads/", 202, 202),
-    Line("POST", "/v2/{name}/blobs/uploads", 202, 202),
-    Line("POST", "/v2/{name}/blobs/uploads/?mount={digest}", 201, 202),
-    Line("POST", "/v2/{name}/blobs/uploads/?mount={digest}&from={name}", 201, 202),
-    Line("GET", "/v2/{name}/blobs/uploads/{upload}", 204, 404),
-    Line("PATCH", "/v2/{name}/blobs/uploads/{upload}", 202, 404, body=b"abc"),
-    Line("DELETE", "/v2/{name}/blobs/uploads/{upload}", 204, 404),
-    Line("PUT", "/v2/{name}/blobs/uploads/{upload}?digest={digest}", 201, 404, body=b"a layer"),
-    Line("DELETE", "/v2/{name}/manifests/{tag}", 202, 404),
-    Line("DELETE", "/v2/{name}/manifests/{manifest}", 202, 404),
-    Line("DELETE", "/v2/{name}/blobs/{digest}", 202, 404),
+    Line("POST", "/v2/{name}/blobs/uploads/", 202, 202, "write"),
+    Line("POST", "/v2/{name}/blobs/uploads", 202, 202, "write"),
+    Line("POST", "/v2/{name}/blobs/uploads/?mount={digest}", 201, 202, "write"),
+    Line("POST", "/v2/{name}/blobs/uploads/?mount={digest}&from={name}", 201, 202, "write"),
+    Line("GET", "/v2/{name}/blobs/uploads/{upload}", 204, 404, "write"),
+    Line("PATCH", "/v2/{name}/blobs/uploads/{upload}", 202, 404, "write", body=b"abc"),
+    Line("DELETE", "/v2/{name}/blobs/uploads/{upload}", 204, 404, "write"),
+    Line("PUT", "/v2/{name}/blobs/uploads/{upload}?digest={digest}", 201, 404, "write", body=b"a layer"),
+    Line("DELETE", "/v2/{name}/manifests/{tag}", 202, 404, "delete"),
+    Line("DELETE", "/v2/{name}/manifests/{manifest}", 202, 404, "delete"),
+    Line("DELETE", "/v2/{name}/blobs/{digest}", 202, 404, "delete"),
 )
 
 
@@ -137,6 +140,13 @@ def refusals(client: Client, line: Line, there: Names) -> list[Answer]:
     """The answers to the same request about things that are there and things that are not."""
     nowhere = dataclasses.replace(MISSING, name=NOWHERE)
     return [client(line.method, names.fill(line.path), line.body) for names in (there, MISSING, nowhere)]
+
+
+def without_name(answer: Answer) -> tuple[int, str, bytes]:
+    """All of an answer but the name of the repository, which is what was asked about."""
+    status, headers, body = answer.sameness()
+    fields = [pair for pair in headers if pair[0] != "content-length"]
+    return status, str(fields), body.replace(NOWHERE.encode(), REPOSITORY.encode())
 
 
 @pytest.mark.parametrize("line", TABLE, ids=line_id)
@@ -210,19 +220,137 @@ def test_the_root_user_of_another_account_is_a_stranger(line: Line, server: Live
     host = f"999999999999.dkr.ecr.us-east-1.registry.test:{server.port}"
     with Client(server, host=host) as stranger:
         answers = refusals(stranger, line, there)
-    same = {
-        (status, headers, body.replace(NOWHERE.encode(), REPOSITORY.encode()))
-        for status, headers, body in (
-            (answer.status, [pair for pair in answer.sameness()[1] if pair[0] != "content-length"], answer.body)
-            for answer in answers
-        )
-        for headers in [str(headers)]
-    }
+    assert len({without_name(answer) for answer in answers}) == 1
     assert {answer.status for answer in answers} == {line.known or 403}
-    assert len(same) == 1
     if not line.known and line.method != "HEAD":
         assert answers[0].code == "DENIED"
         assert " is not authorized to perform: ecr:" in answers[0].message
+
+
+RIGHTS = {
+    "read": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability", "ecr:ListImages"],
+    "write": ["ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage"],
+    "delete": ["ecr:BatchDeleteImage"],
+    "list": ["ecr:DescribeRepositories"],
+}
+# who -> rights in access/there
+USERS: dict[str, tuple[str, ...]] = {
+    "nothing": (),
+    "reader": ("read",),
+    "writer": ("read", "write"),
+    "cleaner": ("delete",),
+    "lister": ("list",),
+    "elsewhere": (),
+    "everywhere": ("read", "write", "delete", "list"),
+}
+
+
+@pytest.fixture(scope="module")
+def users(server: LiveServer) -> dict[str, Person]:
+    found = {}
+    for name, rights in USERS.items():
+        actions = [action for right in rights for action in RIGHTS[right]]
+        where = [arn("*")] if name in {"everywhere", "lister"} else [arn(REPOSITORY)]
+        statements = [allow(*actions, on=where)] if actions else []
+        if name == "elsewhere":
+            statements = [allow("ecr:*", on=arn("access/other")), allow("ecr:GetAuthorizationToken")]
+        found[name] = make_user(server, name, *statements)
+    return found
+
+
+def expected(line: Line, who: str) -> int:
+    """The status of a request about things that are there."""
+    return line.root if not line.right or line.right in USERS[who] else 403
+
+
+@pytest.mark.parametrize("who", USERS)
+@pytest.mark.parametrize("line", TABLE, ids=line_id)
+def test_a_user_may_what_their_policy_says(
+    line: Line, who: str, users: dict[str, Person], root: Client, there: Names
+) -> None:
+    with users[who].docker() as client:
+        names = there
+        if "{upload}" in line.path and "write" in USERS[who]:
+            names = dataclasses.replace(there, upload=client.begin(REPOSITORY).rpartition("/")[2])
+        path = names.fill(line.path)
+        if line.method == "PUT" and "uploads" in path:
+            path = path.replace(names.digest, digest_of(line.body))
+        answer = client(line.method, path, line.body)
+    assert answer.status == expected(line, who), answer
+
+
+@pytest.mark.parametrize("who", USERS)
+@pytest.mark.parametrize("line", TABLE, ids=line_id)
+def test_a_user_is_told_what_is_missing_only_where_they_may_look(
+    line: Line, who: str, users: dict[str, Person], there: Names
+) -> None:
+    names = FRESH if line.method == "PUT" else MISSING
+    with users[who].docker() as client:
+        answer = client(line.method, names.fill(line.path), line.body)
+    assert answer.status == (403 if expected(line, who) == 403 else line.missing), answer
+
+
+@pytest.mark.parametrize("who", ["nothing", "elsewhere"])
+@pytest.mark.parametrize("line", TABLE, ids=line_id)
+def test_a_user_without_rights_gets_the_same_refusal_whether_or_not_it_exists(
+    line: Line, who: str, users: dict[str, Person], there: Names
+) -> None:
+    with users[who].docker() as client:
+        answers = refusals(client, line, there)
+    assert len({without_name(answer) for answer in answers}) == 1
+    assert {answer.status for answer in answers} == {line.known or 403}
+    if line.known or line.method == "HEAD":
+        return
+    path = there.fill(line.path).partition("?")[0]
+    found = Router().find(line.method, path)
+    assert found is not None
+    resource = arn("*") if line.right == "list" else arn(REPOSITORY)
+    assert answers[0].said == (403, "DENIED")
+    assert answers[0].message == refused(users[who].arn, found[0].actions[0], resource)
+
+
+def test_an_upload_of_somebody_else_is_none(users: dict[str, Person], there: Names) -> None:
+    """`there.upload` is the root user's."""
+    with users["writer"].docker() as writer:
+        for line in TABLE:
+            if "{upload}" in line.path:
+                answers = [writer(line.method, names.fill(line.path), line.body) for names in (there, MISSING)]
+                assert [answer.said for answer in answers if line.method != "HEAD"] == [
+                    (404, "BLOB_UPLOAD_UNKNOWN")
+                ] * 2
+
+
+def test_a_mount_from_where_one_may_not_read_is_an_upload_as_if_nothing_were_there(
+    server: LiveServer, root: Client, there: Names
+) -> None:
+    writing = allow(*RIGHTS["write"], "ecr:BatchCheckLayerAvailability", on=arn("access/mounts"))
+    person = make_user(server, "mounting", writing)
+    secret = root.push_blob("access/other", b"to be mounted by who may read it")
+    root.push_blob("access/mounts", b"so that it is there")
+    with person.docker() as client:
+        for digest, source in ((secret, "access/other"), (f"sha256:{NOTHING}", "access/other"), (secret, NOWHERE)):
+            for query in (f"?mount={digest}&from={source}", f"?mount={digest}"):
+                answer = client("POST", f"/v2/access/mounts/blobs/uploads/{query}")
+                assert (answer.status, answer.headers["Range"]) == (202, "0-0")
+                assert "Docker-Content-Digest" not in answer.headers
+        assert client("HEAD", f"/v2/access/mounts/blobs/{secret}").status == 404
+        reading = allow("ecr:GetDownloadUrlForLayer", on=arn("access/other"))
+        document = policy(writing, reading)
+        server.client("iam").put_user_policy(UserName="mounting", PolicyName="inline", PolicyDocument=document)
+        assert client("POST", f"/v2/access/mounts/blobs/uploads/?mount={secret}").status == 201
+        assert client("HEAD", f"/v2/access/mounts/blobs/{secret}").status == 200
+
+
+def test_a_push_makes_a_repository_only_for_who_may_create_it(server: LiveServer, root: Client) -> None:
+    person = make_user(server, "pushing", allow(*RIGHTS["write"], on=arn("access/*")))
+    with person.docker() as client:
+        answer = client("POST", "/v2/access/created/blobs/uploads/")
+        assert answer.message == refused(person.arn, "ecr:CreateRepository", arn("access/created"))
+        assert root("GET", "/v2/access/created/tags/list").said == (404, "NAME_UNKNOWN")
+        document = policy(allow(*RIGHTS["write"], "ecr:CreateRepository", on=arn("access/*")))
+        server.client("iam").put_user_policy(UserName="pushing", PolicyName="inline", PolicyDocument=document)
+        assert client("POST", "/v2/access/created/blobs/uploads/").status == 202
+    server.client("ecr").delete_repository(repositoryName="access/created", force=True)
 
 
 @pytest.mark.parametrize("path", ["/v2/{name}/nothing", "/v2/nothing", "/v2/{name}/manifests/", "/v2/{name}/"])
@@ -233,11 +361,16 @@ def test_paths_that_no_route_has_are_behind_the_gate_too(path: str, server: Live
     assert root("GET", path.format(name=REPOSITORY)).said == (404, "NAME_UNKNOWN")
 
 
-def test_nothing_that_was_refused_left_a_trace(server: LiveServer, root: Client, there: Names) -> None:
-    with Client(server, authorization="") as nobody:
+def test_nothing_that_was_refused_left_a_trace(
+    server: LiveServer, users: dict[str, Person], root: Client, there: Names
+) -> None:
+    before = root("GET", "/v2/_catalog").json
+    with Client(server, authorization="") as nobody, users["nothing"].docker() as nothing:
         for line in TABLE:
             refusals(nobody, line, there)
-    assert root("GET", "/v2/_catalog").json == {"repositories": [REPOSITORY]}
+            refusals(nothing, line, there)
+    assert root("GET", "/v2/_catalog").json == before
+    assert NOWHERE not in before["repositories"]
     for method, path in (("GET", "manifests/{tag}"), ("GET", "manifests/{manifest}"), ("GET", "blobs/{digest}")):
         assert root(method, there.fill("/v2/{name}/" + path)).status == 200
     assert root("GET", there.fill("/v2/{name}/blobs/uploads/{upload}")).status == 204
