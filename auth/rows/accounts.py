@@ -56,21 +56,6 @@ def set_account_status(identifier: str, status: str, *, was: str) -> Unit[bool]:
     return bool(rows)
 
 
-def count_root_keys(account: str) -> Unit[int]:
-    rows = yield "SELECT COUNT(*) FROM access_keys WHERE owner_id = ?", (account,)
-    count: int = rows[0][0]
-    return count
-
-
-def insert_root_key(account: str, identifier: str, secret: bytes, now: float) -> Unit[None]:
-    """`secret` is encrypted."""
-    yield (
-        "INSERT INTO access_keys (id, account, owner_id, secret, status, created_at, used_at, used_service, used_region) "
-        "VALUES (?, ?, ?, ?, 'Active', ?, NULL, '', '')",
-        (identifier, account, account, secret, now),
-    )
-
-
 def find_alias(alias: str) -> Unit[str | None]:
     """The account that has it; no two have."""
     rows = yield "SELECT id FROM accounts WHERE alias = ? AND alias <> ''", (alias,)
