@@ -3,10 +3,10 @@ permissions")."""
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from auth.epoch import Epoch
-from auth.policy.document import Policy, PolicyMalformed
+from auth.policy.document import Kind, Policy, PolicyMalformed, Source, Statement, parse_policy
 from auth.principals import bind_principals, show_principals
 from registry import rows
 from registry.errors import RegistryPolicyNotFound, RepositoryNotFound, RepositoryPolicyNotFound
@@ -15,13 +15,29 @@ from registry.names import RegistryId, RepositoryName
 from registry.rows import Repository
 from store.database import Database, Unit
 
+REGISTRY_ACTIONS: Final = frozenset(
+    {
+        "ecr:CreatePullThroughCacheRule", "ecr:CreateRepositoryCreationTemplate", "ecr:DeletePullThroughCacheRule",
+        "ecr:DeleteRegistryPolicy", "ecr:DeleteRepositoryCreationTemplate", "ecr:DeleteSigningConfiguration",
+        "ecr:DeregisterPullTimeUpdateExclusion", "ecr:DescribePullThroughCacheRules", "ecr:DescribeRegistry",
+        "ecr:DescribeRepositoryCreationTemplates", "ecr:GetAccountSetting", "ecr:GetAuthorizationToken",
+        "ecr:GetRegistryPolicy", "ecr:GetRegistryScanningConfiguration", "ecr:GetSigningConfiguration",
+        "ecr:ListPullTimeUpdateExclusions", "ecr:PutAccountSetting", "ecr:PutRegistryPolicy",
+        "ecr:PutRegistryScanningConfiguration", "ecr:PutReplicationConfiguration", "ecr:PutSigningConfiguration",
+        "ecr:RegisterPullTimeUpdateExclusion", "ecr:UpdatePullThroughCacheRule",
+        "ecr:UpdateRepositoryCreationTemplate", "ecr:ValidatePullThroughCacheRule",
+    }
+)  # fmt: skip
+"""Actions on no repository (Service Authorization Reference, "Amazon Elastic Container Registry"): no repository's policy
+is ever asked about them."""
+_REGISTRY_NAMES = frozenset(action.lower() for action in REGISTRY_ACTIONS)
 _V1_NAMES = frozenset(action.lower() for action in V1_ACTIONS) | {"ecr:*"}
 
 
 class Policies:
     """The use-cases of resource-based policies. What they write counts from the next request on.
 
-    Texts come in as `parse_policy` found them good, and go out as ECR shows them; in between users and roles are kept as
+    Texts come in as they were given and go out as ECR shows them; in between users and roles are kept as
     `auth.principals` keeps them.
     """
 
@@ -30,11 +46,11 @@ class Policies:
         self._epoch = epoch
         self._facts = facts
 
-    async def put_on_repository(self, repository: Repository, text: str) -> str:
+    async def put_on_repository(self, repository: Repository, policy: Policy) -> str:
         """Raises PrincipalInvalid, RepositoryNotFound."""
 
         def unit() -> Unit[str]:
-            document = yield from bind_principals(text)
+            document = yield from bind_principals(policy.text)
             yield from rows.put_repository_policy(repository, document)
             return document
 
@@ -56,13 +72,14 @@ class Policies:
             raise RepositoryPolicyNotFound(repository.registry, repository.name)
         return await self._show(document)
 
-    async def put_on_registry(self, registry: RegistryId, policy: Policy) -> str:
-        """Raises PolicyMalformed for what the registry's scope does not admit, PrincipalInvalid."""
+    async def put_on_registry(self, registry: RegistryId, text: str) -> str:
+        """Raises PolicyMalformed, for what the registry's scope does not admit too, and PrincipalInvalid."""
+        policy = parse_policy(text, Kind.REGISTRY, source=Source.RESOURCE)
         if await self.setting(registry, "REGISTRY_POLICY_SCOPE") == "V1":
             _check_v1(policy)
 
         def unit() -> Unit[str]:
-            document = yield from bind_principals(policy.text)
+            document = yield from bind_principals(text)
             yield from rows.put_registry_policy(registry, document)
             return document
 
@@ -99,17 +116,32 @@ class Policies:
         await self._epoch.change(lambda: rows.put_account_setting(registry, name, value))
 
 
+def parse_repository_policy(text: str) -> Policy:
+    """Raises PolicyMalformed, for actions on no repository too."""
+    policy = parse_policy(text, Kind.REPOSITORY, source=Source.RESOURCE)
+    for statement in policy.statements:
+        wrong = _actions(statement) & _REGISTRY_NAMES
+        if wrong:
+            raise _malformed(statement, f"{min(wrong)} is about no repository")
+    return policy
+
+
 def _check_v1(policy: Policy) -> None:
     """In the scope V1 a registry policy names the actions of V1 or `ecr:*`. Raises PolicyMalformed."""
     for statement in policy.statements:
-        given = statement.text.get("Action", [])
-        actions = [given] if isinstance(given, str) else given
-        if "NotAction" in statement.text or not {action.lower() for action in actions} <= _V1_NAMES:
-            raise PolicyMalformed(
-                f"With the registry policy scope V1 a registry policy allows only {', '.join(sorted(V1_ACTIONS))} and ecr:*",
-                line=statement.start.line,
-                column=statement.start.column,
-            )
+        if "NotAction" in statement.text or not _actions(statement) <= _V1_NAMES:
+            raise _malformed(statement, "the registry policy scope V1 admits only the actions of replication")
+
+
+def _actions(statement: Statement) -> frozenset[str]:
+    """What Action names, in lower case."""
+    given = statement.text.get("Action", [])
+    return frozenset(action.lower() for action in ([given] if isinstance(given, str) else given))
+
+
+def _malformed(statement: Statement, detail: str) -> PolicyMalformed:
+    place = statement.start
+    return PolicyMalformed(f"Invalid {statement.kind} provided", line=place.line, column=place.column, detail=detail)
 
 
 def lay_out(text: str) -> str:

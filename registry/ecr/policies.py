@@ -6,15 +6,14 @@ from typing import Final
 
 from auth.access import Access
 from auth.authorize import Facts, circumstances_of
-from auth.policy.document import Kind, Policy, PolicyMalformed, Source, parse_policy
+from auth.policy.document import Policy, PolicyMalformed
 from auth.policy.evaluate import PolicySet
 from auth.principals import PrincipalInvalid
 from registry.ecr.call import Call, Registry, Result, name_of, refuse, registry_of
 from registry.facts import ACCOUNT_SETTINGS
+from registry.policies import parse_repository_policy
 
 _TEXT: Final = "PolicyText"
-_NO_REPOSITORY_POLICY: Final = "Invalid repository policy provided"
-_NO_REGISTRY_POLICY: Final = "Invalid registry policy provided"
 NO_PRINCIPAL: Final = "Principal not found"
 _LOCKED_OUT: Final = (
     "The policy would prevent you from setting another policy in the future. Use force to set it nevertheless"
@@ -22,13 +21,13 @@ _LOCKED_OUT: Final = (
 
 
 async def set_repository_policy(ecr: Registry, call: Call) -> Result:
-    registry, name, text = registry_of(call), name_of(call), call.params["policyText"]
-    policy = read_repository_policy(text, _TEXT)
+    registry, name = registry_of(call), name_of(call)
+    policy = read_repository_policy(call.params["policyText"], _TEXT)
     repository = await ecr.repositories.find(registry, name)
     if not call.params.get("force", False) and await _locks_out(ecr, call, policy):
         refuse(_TEXT, _LOCKED_OUT)
     try:
-        return _render(call, await ecr.policies.put_on_repository(repository, text))
+        return _render(call, await ecr.policies.put_on_repository(repository, policy))
     except PrincipalInvalid as error:
         refuse(_TEXT, NO_PRINCIPAL, error)
 
@@ -45,10 +44,9 @@ async def delete_repository_policy(ecr: Registry, call: Call) -> Result:
 async def put_registry_policy(ecr: Registry, call: Call) -> Result:
     registry = registry_of(call)
     try:
-        policy = parse_policy(call.params["policyText"], Kind.REGISTRY, source=Source.RESOURCE)
-        text = await ecr.policies.put_on_registry(registry, policy)
+        text = await ecr.policies.put_on_registry(registry, call.params["policyText"])
     except PolicyMalformed as error:
-        refuse(_TEXT, _NO_REGISTRY_POLICY, error)
+        refuse(_TEXT, error.message, error)
     except PrincipalInvalid as error:
         refuse(_TEXT, NO_PRINCIPAL, error)
     return {"registryId": registry.account, "policyText": text}
@@ -80,9 +78,9 @@ async def put_account_setting(ecr: Registry, call: Call) -> Result:
 def read_repository_policy(text: str, parameter: str) -> Policy:
     """Raises ParameterInvalid."""
     try:
-        return parse_policy(text, Kind.REPOSITORY, source=Source.RESOURCE)
+        return parse_repository_policy(text)
     except PolicyMalformed as error:
-        refuse(parameter, _NO_REPOSITORY_POLICY, error)
+        refuse(parameter, error.message, error)
 
 
 async def _locks_out(ecr: Registry, call: Call, policy: Policy) -> bool:
