@@ -95,6 +95,7 @@ class App:
         self.metrics = Metrics(settings.data / "run", worker)
         self.hosts = Hosts(home, settings.server.public_url, settings.server.trusted_proxies)
         self._vault = Vault(first.server_keys)
+        self._root = first.root
         self.signing = SigningKeys(self.database, self._vault, clock)
         self.tokens = Tokens(self.signing, clock, ids)
         self.epoch = Epoch(self.database, time.monotonic)
@@ -181,7 +182,7 @@ class App:
             self.gate,
             self._vault,
             self.registry.clock,
-            keyed_roots=frozenset({self._settings.account.id}),
+            settled={self._root.id: self._root.principal.account},
         )
 
     def _sts(self) -> Sts:

@@ -43,8 +43,15 @@ async def create_access_key(iam: Iam, call: Call) -> Result:
 
 async def list_access_keys(iam: Iam, call: Call) -> Result:
     user = await caller_or_named(iam, call)
+    owner = _owner(user, call)
     limit, after = page_of(call.params)
-    keys = await rows.list_access_keys(iam.database, _owner(user, call), after=after, limit=limit + 1)
+    keys = await rows.list_access_keys(iam.database, owner, after=after, limit=limit + 1)
+    keys += [
+        _settled(identifier, account)
+        for identifier, account in iam.settled.items()
+        if account == owner and identifier > after
+    ]
+    keys.sort(key=lambda key: key.id)
     return paged("AccessKeyMetadata", keys, limit, key=lambda key: key.id, render=lambda key: _render(key, user))
 
 
@@ -53,6 +60,7 @@ async def update_access_key(iam: Iam, call: Call) -> Result:
     if status == "Expired":
         raise invalid_input("A key expires by itself: Status is Active or Inactive.")
     owner = _owner(await caller_or_named(iam, call), call)
+    _refuse_settled(iam, owner, identifier)
 
     def unit() -> Unit[None]:
         if not (yield from rows.set_access_key_status(owner, identifier, status)):
@@ -65,6 +73,7 @@ async def update_access_key(iam: Iam, call: Call) -> Result:
 async def delete_access_key(iam: Iam, call: Call) -> Result:
     identifier = call.params["AccessKeyId"]
     owner = _owner(await caller_or_named(iam, call), call)
+    _refuse_settled(iam, owner, identifier)
 
     def unit() -> Unit[None]:
         if not (yield from rows.delete_access_key(owner, identifier)):
@@ -101,7 +110,10 @@ async def _on_owner(iam: Iam, call: Call) -> list[Access]:
 
 async def _find(iam: Iam, call: Call) -> tuple[AccessKey | None, User | None]:
     """The key of AccessKeyId, if it is of the caller's account, and its user."""
-    key = await rows.find_access_key(iam.database, call.params["AccessKeyId"])
+    identifier = call.params["AccessKeyId"]
+    if iam.settled.get(identifier) == call.account:
+        return _settled(identifier, call.account), None
+    key = await rows.find_access_key(iam.database, identifier)
     if key is None or key.account != call.account:
         return None, None
     return key, await find_user(iam.database, key.owner_id)
@@ -109,6 +121,20 @@ async def _find(iam: Iam, call: Call) -> tuple[AccessKey | None, User | None]:
 
 def _owner(user: User | None, call: Call) -> str:
     return call.account if user is None else user.id
+
+
+def _settled(identifier: str, account: str) -> AccessKey:
+    """A root key of the server's settings. Nobody writes down when it was made or used."""
+    return AccessKey(identifier, account, account, _ACTIVE, 0.0, None, "", "")
+
+
+def _refuse_settled(iam: Iam, owner: str, identifier: str) -> None:
+    """Raises AwsError for a key that is not in the store."""
+    if iam.settled.get(identifier) == owner:
+        raise AwsError(
+            "UnmodifiableEntityException",
+            f"The Access Key with id {identifier} is the server's own root key: it changes with the settings.",
+        )
 
 
 def _unknown(identifier: str) -> AwsError:
@@ -121,7 +147,7 @@ def _render(key: AccessKey, user: User | None) -> dict[str, Any]:
         "UserName": None if user is None else user.name,
         "AccessKeyId": key.id,
         "Status": key.status,
-        "CreateDate": shown_time(key.created_at),
+        "CreateDate": shown_time(key.created_at) if key.created_at else None,
     }
 
 

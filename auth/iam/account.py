@@ -80,7 +80,7 @@ async def get_account_summary(iam: Iam, call: Call) -> Result:
             "RolePolicySizeQuota": ROLE.inline,
             "Providers": counts.providers,
             "AccessKeysPerUserQuota": KEYS_AT_MOST,
-            "AccountAccessKeysPresent": int(counts.root_keys > 0 or call.account in iam.keyed_roots),
+            "AccountAccessKeysPresent": int(counts.root_keys > 0 or call.account in iam.settled.values()),
             "AccountPasswordPresent": 0,
             "AccountMFAEnabled": 0,
             "AccountSigningCertificatesPresent": 0,

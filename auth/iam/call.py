@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 from auth.access import Access, Principal
@@ -25,7 +25,10 @@ DEFAULT_PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Iam:
-    """What the handlers work on. Whatever changes permissions is written by `epoch.change`."""
+    """What the handlers work on. Whatever changes permissions is written by `epoch.change`.
+
+    `settled` are the root keys that the server's settings hold rather than its store: id -> account.
+    """
 
     database: Database
     directory: Directory
@@ -33,8 +36,7 @@ class Iam:
     gate: Gate
     vault: Vault
     clock: Clock
-    keyed_roots: frozenset[str] = frozenset()
-    """Accounts whose root user has an access key that is not in the store."""
+    settled: Mapping[str, str] = field(default_factory=dict)
 
 
 Handler: TypeAlias = Callable[[Iam, Call], Awaitable[Result]]
