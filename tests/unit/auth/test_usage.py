@@ -1,5 +1,7 @@
 """When keys and roles were last used, over a real database."""
 
+from pathlib import Path
+
 import pytest
 
 from auth.access import ANONYMOUS, Principal, PrincipalKind, Session, SessionKind
@@ -63,19 +65,18 @@ async def test_an_older_use_of_another_process_does_not_win(usage: Usage, databa
     assert await used(database) == (clock.now, "sts", "us-east-1")
 
 
-async def test_a_use_that_could_not_be_written_is_kept(usage: Usage, database: SqliteDatabase, clock: Time):
-    class Broken(SqliteDatabase):
-        async def write(self, *_: object, **__: object) -> None:  # type: ignore[override]
-            raise DatabaseUnavailable
-
+async def test_a_use_that_could_not_be_written_is_kept(
+    usage: Usage, database: SqliteDatabase, clock: Time, place: Path
+):
+    closed = SqliteDatabase(place / "test.db")
+    await closed.close()
+    usage._database = closed
     usage.note(USER, "ecr", "eu-west-1")
-    noted = clock.now
-    working, usage._database = usage._database, Broken.__new__(Broken)
     with pytest.raises(DatabaseUnavailable):
         await usage.record()
-    usage._database = working
+    usage._database = database
     await usage.record()
-    assert await used(database) == (noted, "ecr", "eu-west-1")
+    assert await used(database) == (clock.now, "ecr", "eu-west-1")
 
 
 async def test_a_note_changes_nothing_that_is_remembered(usage: Usage, epoch: Epoch):
