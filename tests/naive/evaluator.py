@@ -4,7 +4,8 @@ It reads plain JSON documents each time it is asked, compiles nothing, and prefe
 page says. It is there to disagree.
 
 A case is a dict, the form in which the vectors are written (`tests/vectors/policies`):
-    principal   kind (a value of aws:PrincipalType), account, arn, identity_arn (of the user or role behind a session)
+    principal   kind (a value of aws:PrincipalType), account, arn; identity_arn and identity_id, the unique id, of the
+                user or role, of the one behind a session
     action, resource
     context     lower-case key -> a value, or a list of values
     policies    identity, boundary, session, repository, registry, trust: lists of documents, absent where there are
@@ -70,18 +71,15 @@ def evaluate(case: Case) -> Answer:
     if not all(_allows(case, level) for level in policies.get("controls", [])):
         return refused("no service control policy allows")
 
-    if kind == "Account" and own:
-        return Answer(allowed=True, reason="root")
-
     granted = max(_granted(case, policies.get(name) or []) for name in ("repository", "registry", "trust"))
-
     if kind == "Anonymous":
         return ALLOWED if granted else refused("no resource-based policy allows")
-
-    if own and granted is Grant.DIRECT:
-        return ALLOWED
     if own and "trust" in policies and not granted:
         return refused("no role trust policy allows")  # the one that must allow in its own account, too
+    if own and granted is Grant.DIRECT:
+        return ALLOWED
+    if own and kind == "Account":
+        return Answer(allowed=True, reason="root")
 
     # what the caller brings: the root user, whoever it federated, and whom a resource names need no identity-based policy
     identity = policies.get("identity")
@@ -160,7 +158,7 @@ def _resource_matches(case: Case, version: str, statement: Statement) -> bool:
     """Without either element the policy's own resource is meant (repository and trust policies)."""
     if "Resource" not in statement and "NotResource" not in statement:
         return True
-    texts = _list(statement.get("Resource", statement.get("NotResource")))
+    texts = [_completed(it) for it in _list(statement.get("Resource", statement.get("NotResource")))]
     found = any(matches(_segmented(it), case["resource"]) for it in _patterns(texts, version, case["context"]))
     return found == ("Resource" in statement)
 
@@ -179,37 +177,43 @@ def _named(element: Any) -> set[str]:
     return {_root(name) if re.fullmatch(r"\d{12}", name) else name for name in _list(element.get("AWS", []))}
 
 
+def _itself(caller: dict[str, Any]) -> set[str]:
+    """How a policy names the caller and nobody else. Stored policies name a user by its unique id."""
+    return {caller["arn"], caller["identity_id"]} if caller["kind"] == "User" else {caller["arn"]}
+
+
+def _behind(caller: dict[str, Any]) -> set[str]:
+    """How a policy names the user or role whose session the caller is, or else the caller."""
+    return {caller.get("identity_arn"), caller.get("identity_id")}
+
+
 def _principal_matches(case: Case, statement: Statement) -> bool:
-    caller = case["principal"]
-    levels = {caller["arn"], caller.get("identity_arn") or caller["arn"], _root(caller["account"])}
+    caller, account = case["principal"], {_root(case["principal"]["account"])}
     if "NotPrincipal" in statement:
         if "boundary" in case["policies"]:
             return True  # NotPrincipal with Deny always denies whoever has a permissions boundary
         excepted = _named(statement["NotPrincipal"])
-        return (
-            "*" not in excepted and not levels <= excepted
-        )  # the account, the role and the session: each is looked at
+        # the account, the role and the session: each must be excepted
+        return not ("*" in excepted or all(excepted & level for level in (_itself(caller), _behind(caller), account)))
     if "Principal" not in statement:
         return True  # an identity-based policy: whoever it is attached to
     named = _named(statement["Principal"])
-    if caller["kind"] == "Anonymous":
-        return "*" in named and bool(case["policies"].get("anonymous_resource"))
-    return "*" in named or bool(levels & named)
+    if caller["kind"] == "Anonymous":  # a registry's policies may be set to include them, a role's trust never
+        return "*" in named and bool(case["policies"].get("anonymous_resource")) and "trust" not in case["policies"]
+    return "*" in named or bool(named & (_itself(caller) | _behind(caller) | account))
 
 
 def _reach(case: Case, statement: Statement) -> Grant:
     caller = case["principal"]
     named = _named(statement.get("Principal", "*"))
-    if caller["arn"] in named:
+    if named & _itself(caller) and caller["kind"] != "Account":  # the root user's ARN is the account's
         return Grant.DIRECT
     if "*" in named:
         # everyone: limited like a role, except where the condition names who it is
         keys = {key.lower() for block in statement.get("Condition", {}).values() for key in block}
         is_session = caller["kind"] in {"AssumedRole", "FederatedUser"}
         return Grant.LIMITED if is_session and "aws:principalarn" not in keys else Grant.DIRECT
-    if caller.get("identity_arn") in named:
-        return Grant.LIMITED
-    return Grant.DELEGATED
+    return Grant.LIMITED if named & _behind(caller) else Grant.DELEGATED
 
 
 # --- patterns
@@ -239,6 +243,11 @@ def matches(pattern: list[Token], text: str) -> bool:
         else:
             reached = {place + 1 for place in reached if text[place : place + 1] == token[1]}
     return len(text) in reached
+
+
+def _completed(arn: str) -> str:
+    """An ARN of fewer than six segments means every value of those that it lacks ("IAM identifiers", IAM ARNs)."""
+    return arn + ":*" * (5 - arn.count(":")) if arn.startswith("arn:") else arn
 
 
 def _segmented(pattern: list[Token]) -> list[Token]:
@@ -319,9 +328,11 @@ def _number(text: str) -> Decimal | None:
 
 
 def _moment(text: str) -> datetime | None:
-    """ISO 8601 as the W3C profiles it, or seconds since the epoch."""
-    if re.fullmatch(r"\d{5,}(\.\d+)?", text):
+    """ISO 8601 as the W3C profiles it, or seconds since the epoch; four digits are a year."""
+    if re.fullmatch(r"-?\d+", text) and not re.fullmatch(r"\d{4}", text):
         return datetime.fromtimestamp(float(text), UTC)
+    if re.fullmatch(r"\d{4}(-\d\d)?", text):
+        text += "-01" if "-" in text else "-01-01"
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -405,6 +416,8 @@ def _condition_holds(written: str, key: str, wanted: list[Any], context: Context
         if if_exists:
             return True
         return {"ForAllValues": True, "ForAnyValue": False, "": negated}[quantifier]
+    if quantifier and values == "":
+        values = []  # an empty value is an empty set
 
     if operator in PATTERN_OPERATORS:
         patterns = _patterns(texts, version, context)
@@ -417,8 +430,6 @@ def _condition_holds(written: str, key: str, wanted: list[Any], context: Context
             return any(PLAIN_OPERATORS[operator](text, value) for text in texts) != negated
 
     several = _list(values)
-    if quantifier and several == [""]:
-        several = []  # an empty value is an empty set
     if quantifier == "ForAllValues" or (negated and not quantifier):
         return all(map(found, several))
     return any(map(found, several))

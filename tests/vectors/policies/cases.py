@@ -80,6 +80,7 @@ def _principal(given: dict[str, Any]) -> Principal:
         given["arn"],
         given["unique_id"],
         identity_arn=given.get("identity_arn", ""),
+        identity_id=given.get("identity_id", ""),
         name=given.get("name", ""),
         session=session and Session(SessionKind(session["kind"]), session["name"], issued_at=0, expires_at=3600),
     )

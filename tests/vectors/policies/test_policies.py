@@ -1,15 +1,24 @@
-"""What the documentation says of a request and its policies is what the naive evaluator answers."""
+"""What the documentation says of a request and its policies is what the engine and the naive evaluator answer."""
 
 import re
 
 import pytest
 
-from auth.policy.evaluate import Reason
+from auth.policy.evaluate import Reason, sentence
 from tests.naive import evaluator
 from tests.vectors.policies import cases
 
 _CASES = dict(cases.load())
 _EVERY = pytest.mark.parametrize("case", _CASES.values(), ids=_CASES)
+
+
+@_EVERY
+def test_the_engine_decides_as_documented(case: cases.Case):
+    verdict = cases.judge(case)
+    expected = case["expected"]
+    assert (verdict.allowed, verdict.reason.value) == (expected["allowed"], expected["reason"])
+    if "sentence" in expected:
+        assert sentence(cases.request(case), verdict) == expected["sentence"]
 
 
 @_EVERY
