@@ -24,9 +24,11 @@ KEYS = frozenset(
         "aws:tokenissuetime", "aws:sourceidentity", "aws:federatedprovider", "aws:principaltag/", "aws:principalorgid",
         "aws:principalorgpaths", "aws:resourceaccount", "aws:resourcetag/", "ecr:resourcetag/", "aws:requesttag/",
         "aws:tagkeys",
+        "ecr:accountsetting", "iam:awsservicename", "iam:passedtoservice", "iam:permissionsboundary", "iam:policyarn",
+        "sts:externalid", "sts:rolesessionname", "sts:sourceidentity", "sts:transitivetagkeys",
     }
 )  # fmt: skip
-"""The global context keys, in lower case, that a decision has wherever they apply: one that it lacks did not apply.
+"""The context keys, in lower case, that a decision has wherever they apply: one that it lacks did not apply.
 With a slash at its end, all that begin so."""
 
 _NOBODY = Grants(None, None, (), "", "", ())

@@ -21,7 +21,7 @@ from auth.secrets import ServerKeyInvalid, Vault
 from base.ids import new_uuid
 from config.settings import Settings, SettingsInvalid, load_settings
 from registry.gc import Collector
-from server import audit
+from server import audit, policy
 from server.first import FirstThings, prepare, welcome
 from server.logs import Log
 from server.stores import open_database
@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     rotate.set_defaults(run=_rotate)
     _add_account(commands, common)
     audit.add_command(commands, common)
+    policy.add_commands(commands, common)
     return parser
 
 

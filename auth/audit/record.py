@@ -1,7 +1,10 @@
 """A decision on record."""
 
-from collections.abc import Mapping
+import fnmatch
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from auth.access import Principal, Value
@@ -98,6 +101,17 @@ class Record:
             "aws:epochtime": str(second),
             **self.case.context,
         }
+
+
+def matches(pattern: str, *texts: str) -> bool:
+    """Whether one of the texts is as the pattern says, in which `*` and `?` stand for what they do in policies."""
+    match = _compile(pattern)
+    return any(text and match(text) for text in texts)
+
+
+@lru_cache
+def _compile(pattern: str) -> Callable[[str], object]:
+    return re.compile(fnmatch.translate(pattern.replace("[", "[[]"))).match
 
 
 def as_json(record: Record) -> dict[str, Any]:

@@ -1,14 +1,11 @@
 """The decisions on record: reading them beside a server that writes, and forgetting the old ones."""
 
-import fnmatch
 import heapq
-import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import count
 
-from auth.audit.record import Case, Record
+from auth.audit.record import Case, Record, matches
 from auth.audit.recorder import POLICY_RESOLUTION
 from auth.audit.segment import Cases, read_records
 from auth.rows import audit as rows
@@ -40,21 +37,11 @@ class Query:
         if self.allowed is not None and case.allowed is not self.allowed:
             return False
         principal = case.principal
-        if self.principal and not _matches(self.principal, principal.arn, principal.identity_arn, principal.name):
+        if self.principal and not matches(self.principal, principal.arn, principal.identity_arn, principal.name):
             return False
-        if self.action and not _matches(self.action.lower(), case.action.lower()):
+        if self.action and not matches(self.action.lower(), case.action.lower()):
             return False
-        return not self.resource or _matches(self.resource, case.resource, case.resource.partition(":repository/")[2])
-
-
-def _matches(pattern: str, *texts: str) -> bool:
-    match = _compile(pattern)
-    return any(text and match(text) for text in texts)
-
-
-@lru_cache
-def _compile(pattern: str) -> Callable[[str], object]:
-    return re.compile(fnmatch.translate(pattern.replace("[", "[[]"))).match
+        return not self.resource or matches(self.resource, case.resource, case.resource.partition(":repository/")[2])
 
 
 class Trail:

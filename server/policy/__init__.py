@@ -1,0 +1,13 @@
+"""`longshore policy`: writing and testing policies. A module a subcommand."""
+
+import argparse
+from typing import Any
+
+from server.policy import replay
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """The group and its subcommands."""
+    group = commands.add_parser("policy", help="try policies before they count")
+    subcommands = group.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
+    replay.add_command(subcommands, common)
