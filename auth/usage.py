@@ -16,7 +16,7 @@ from store.database import Database
 
 T = TypeVar("T")
 
-WRITTEN_EVERY: Final = 30.0
+WRITTEN_EVERY: Final = 5.0
 """Seconds."""
 _AT_ONCE: Final = 500
 """Rows in one transaction."""

@@ -9,6 +9,7 @@ from auth.iam.identities import USER, arn_of, caller_or_named, missing, on_user_
 from auth.identifiers import new_access_key_id, new_secret_access_key
 from auth.rows import access_keys as rows
 from auth.rows.access_keys import AccessKey
+from auth.rows.accounts import find_account
 from auth.rows.users import User, find_user, read_user
 from aws.errors import AwsError
 from store.database import Unit
@@ -46,11 +47,8 @@ async def list_access_keys(iam: Iam, call: Call) -> Result:
     owner = _owner(user, call)
     limit, after = page_of(call.params)
     keys = await rows.list_access_keys(iam.database, owner, after=after, limit=limit + 1)
-    keys += [
-        _settled(identifier, account)
-        for identifier, account in iam.settled.items()
-        if account == owner and identifier > after
-    ]
+    for identifier in [one for one, account in iam.settled.items() if account == owner and one > after]:
+        keys.append(await _settled(iam, identifier, owner))
     keys.sort(key=lambda key: key.id)
     return paged("AccessKeyMetadata", keys, limit, key=lambda key: key.id, render=lambda key: _render(key, user))
 
@@ -112,7 +110,7 @@ async def _find(iam: Iam, call: Call) -> tuple[AccessKey | None, User | None]:
     """The key of AccessKeyId, if it is of the caller's account, and its user."""
     identifier = call.params["AccessKeyId"]
     if iam.settled.get(identifier) == call.account:
-        return _settled(identifier, call.account), None
+        return await _settled(iam, identifier, call.account), None
     key = await rows.find_access_key(iam.database, identifier)
     if key is None or key.account != call.account:
         return None, None
@@ -123,9 +121,11 @@ def _owner(user: User | None, call: Call) -> str:
     return call.account if user is None else user.id
 
 
-def _settled(identifier: str, account: str) -> AccessKey:
-    """A root key of the server's settings. Nobody writes down when it was made or used."""
-    return AccessKey(identifier, account, account, _ACTIVE, 0.0, None, "", "")
+async def _settled(iam: Iam, identifier: str, account: str) -> AccessKey:
+    """A root key of the server's settings, as old as its account. Nobody writes down when it is used."""
+    found = await find_account(iam.database, account)
+    made = iam.clock() if found is None else found.created_at
+    return AccessKey(identifier, account, account, _ACTIVE, made, None, "", "")
 
 
 def _refuse_settled(iam: Iam, owner: str, identifier: str) -> None:
@@ -147,7 +147,7 @@ def _render(key: AccessKey, user: User | None) -> dict[str, Any]:
         "UserName": None if user is None else user.name,
         "AccessKeyId": key.id,
         "Status": key.status,
-        "CreateDate": shown_time(key.created_at) if key.created_at else None,
+        "CreateDate": shown_time(key.created_at),
     }
 
 

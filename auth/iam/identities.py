@@ -182,7 +182,9 @@ def on_renamed(action: str, kind: EntityKind, parameter: str, new: str) -> Looke
         wanted = await present(iam, call)
         if identity is not None:
             path, name = call.params.get("NewPath", identity.path), call.params.get(new, identity.name)
-            wanted.append(Access(f"iam:{action}", identity_arn(kind, call.account, path, name)))
+            becomes = identity_arn(kind, call.account, path, name)
+            if becomes != wanted[0].resource:
+                wanted.append(Access(f"iam:{action}", becomes))
         return wanted
 
     return accesses

@@ -160,7 +160,7 @@ async def create_policy(iam: Iam, call: Call) -> Result:
         if (yield from rows.count_policies(call.account)) > POLICIES_AT_MOST:
             raise limit_exceeded(f"Cannot exceed quota for PoliciesPerAccount: {POLICIES_AT_MOST}")
         yield from rows.insert_version(arn, StoredVersion(1, document, now))
-        yield from tags.put_tags(policy.id, given, of="TagsPerPolicy")
+        yield from tags.put_tags(policy.id, given)
 
     await iam.epoch.change(unit)
     return {"Policy": render_policy(of_customer(policy), 0, 0, shown_tags=given)}
@@ -347,7 +347,7 @@ async def tag_policy(iam: Iam, call: Call) -> Result:
 
     def unit() -> Unit[None]:
         stored = yield from _read(policy.arn)
-        yield from tags.put_tags(stored.id, given, of="TagsPerPolicy")
+        yield from tags.put_tags(stored.id, given)
 
     await iam.epoch.change(unit)
     return {}

@@ -36,7 +36,6 @@ from aws.errors import AwsError
 from store.database import Unit
 
 PROFILES_AT_MOST: Final = 1000
-_TAGS: Final = "TagsPerInstanceProfile"
 _EC2: Final = "ec2.amazonaws.com"
 """Whom a role is passed to by putting it into an instance profile."""
 
@@ -52,7 +51,7 @@ async def create_instance_profile(iam: Iam, call: Call) -> Result:
             raise AwsError("EntityAlreadyExistsException", f"Instance Profile {name} already exists.", status=409)
         if (yield from rows.count_profiles(profile.account)) > PROFILES_AT_MOST:
             raise limit_exceeded(f"Cannot exceed quota for InstanceProfilesPerAccount: {PROFILES_AT_MOST}")
-        yield from put_tags(profile.id, tags, of=_TAGS)
+        yield from put_tags(profile.id, tags)
 
     await iam.epoch.change(unit)
     return {"InstanceProfile": {**render_profile(profile, {}), "Tags": render_tags(tags) or None}}
@@ -122,7 +121,7 @@ async def tag_instance_profile(iam: Iam, call: Call) -> Result:
 
     def unit() -> Unit[None]:
         profile = yield from read_profile(call)
-        yield from put_tags(profile.id, tags, of=_TAGS)
+        yield from put_tags(profile.id, tags)
 
     await iam.epoch.change(unit)
     return {}

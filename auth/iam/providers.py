@@ -53,7 +53,7 @@ async def create_provider(iam: Iam, call: Call) -> Result:
             raise AwsError("EntityAlreadyExistsException", f"Provider with url {url} already exists.", status=409)
         if (yield from rows.count_providers(call.account)) > PROVIDERS_AT_MOST:
             raise limit_exceeded(f"Cannot exceed quota for OpenIdConnectProvidersPerAccount: {PROVIDERS_AT_MOST}")
-        yield from tags.put_tags(arn, given, of="TagsPerOpenIdConnectProvider")
+        yield from tags.put_tags(arn, given)
 
     await iam.epoch.change(unit)
     return {"OpenIDConnectProviderArn": arn, "Tags": tags.render_tags(given)}
@@ -117,7 +117,7 @@ async def tag_provider(iam: Iam, call: Call) -> Result:
 
     def unit() -> Unit[None]:
         yield from _read(arn)
-        yield from tags.put_tags(arn, given, of="TagsPerOpenIdConnectProvider")
+        yield from tags.put_tags(arn, given)
 
     await iam.epoch.change(unit)
     return {}

@@ -39,7 +39,6 @@ from store.database import Unit
 ROLES_AT_MOST: Final = 1000
 TRUST_AT_MOST: Final = 2048
 """Characters of a trust policy, without white space."""
-_TAGS: Final = "TagsPerRole"
 _HOUR: Final = 3600
 
 
@@ -66,7 +65,7 @@ async def create_role(iam: Iam, call: Call) -> Result:
             now,
         )
         yield from insert(role, taken=exists("Role", name))
-        yield from put_tags(role.id, tags, of=_TAGS)
+        yield from put_tags(role.id, tags)
         return role
 
     role = await iam.epoch.change(unit)
@@ -171,7 +170,7 @@ async def tag_role(iam: Iam, call: Call) -> Result:
 
     def unit() -> Unit[None]:
         role = yield from read_role(call)
-        yield from put_tags(role.id, tags, of=_TAGS)
+        yield from put_tags(role.id, tags)
 
     await iam.epoch.change(unit)
     return {}

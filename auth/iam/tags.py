@@ -22,10 +22,10 @@ def read_tags(given: Iterable[Mapping[str, str]]) -> tuple[tuple[str, str], ...]
     return tuple(tags.values())
 
 
-def put_tags(owner_id: str, tags: Sequence[tuple[str, str]], *, of: str) -> Unit[None]:
-    """Part of a unit. `of` names the quota: TagsPerUser, TagsPerRole, .. Raises AwsError where there are too many."""
+def put_tags(owner_id: str, tags: Sequence[tuple[str, str]]) -> Unit[None]:
+    """Part of a unit. Raises AwsError where there are too many."""
     if (yield from rows.put_tags(owner_id, tags)) > MAX_TAGS:
-        raise limit_exceeded(f"Cannot exceed quota for {of}: {MAX_TAGS}")
+        raise limit_exceeded("The number of tags has reached the maximum limit.")
 
 
 def render_tags(tags: Iterable[tuple[str, str]]) -> list[dict[str, str]]:

@@ -33,7 +33,6 @@ from auth.rows.users import User, find_user_named
 from store.database import Unit
 
 USERS_AT_MOST: Final = 5000
-_TAGS: Final = "TagsPerUser"
 
 
 async def create_user(iam: Iam, call: Call) -> Result:
@@ -54,7 +53,7 @@ async def create_user(iam: Iam, call: Call) -> Result:
             raise exists("User", user.name)
         if (yield from rows.count_users(user.account)) > USERS_AT_MOST:
             raise limit_exceeded(f"Cannot exceed quota for UsersPerAccount: {USERS_AT_MOST}")
-        yield from put_tags(user.id, tags, of=_TAGS)
+        yield from put_tags(user.id, tags)
 
     await iam.epoch.change(unit)
     return {"User": _render_whole(user, tags)}
@@ -112,7 +111,7 @@ async def tag_user(iam: Iam, call: Call) -> Result:
 
     def unit() -> Unit[None]:
         user = yield from read_user(call)
-        yield from put_tags(user.id, tags, of=_TAGS)
+        yield from put_tags(user.id, tags)
 
     await iam.epoch.change(unit)
     return {}

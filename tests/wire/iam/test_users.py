@@ -109,8 +109,8 @@ def test_tags_are_put_replaced_without_regard_to_case_and_taken_away(iam: "IAMCl
 
 def test_tags_are_fifty_at_the_most(iam: "IAMClient", user: str):
     iam.tag_user(UserName=user, Tags=[{"Key": f"k{number}", "Value": ""} for number in range(50)])
-    code, status, _ = refusal(iam.tag_user, UserName=user, Tags=[{"Key": "one more", "Value": ""}])
-    assert (code, status) == ("LimitExceeded", 409)
+    full = ("LimitExceeded", 409, "The number of tags has reached the maximum limit.")
+    assert refusal(iam.tag_user, UserName=user, Tags=[{"Key": "one more", "Value": ""}]) == full
     assert len(iam.list_user_tags(UserName=user)["Tags"]) == 50
     iam.tag_user(UserName=user, Tags=[{"Key": "K7", "Value": "another"}])
 
