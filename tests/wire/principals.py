@@ -1,6 +1,9 @@
 """IAM users with what they may, made over the API of a running server."""
 
+import configparser
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,3 +66,23 @@ def refused(who: str, action: str, resource: str, why: str = "") -> str:
     """AWS's sentence; `why` ends it, if not for want of an identity-based policy."""
     why = why or f"because no identity-based policy allows the {action} action"
     return f"User: {who} is not authorized to perform: {action} on resource: {resource} {why}"
+
+
+@dataclass(frozen=True)
+class Owner(Person):
+    """The root user of another account."""
+
+    account: str
+
+
+def make_account(server: LiveServer, name: str) -> Owner:
+    """As an operator does it, beside the running server."""
+    command = [sys.executable, "-m", "server", "account", "create", name, "--data", str(server.data)]
+    done = subprocess.run(command, env=server.environment(), cwd=server.directory, capture_output=True, check=True)
+    profiles = configparser.RawConfigParser()
+    profiles.read_string(done.stdout.decode())
+    (profile,) = (profiles[section] for section in profiles.sections())
+    key_id = profile["aws_access_key_id"]
+    secret = profile["aws_secret_access_key"]
+    identity = server.client("sts", aws_access_key_id=key_id, aws_secret_access_key=secret).get_caller_identity()
+    return Owner(server, name, identity["Arn"], key_id, secret, identity["Account"])

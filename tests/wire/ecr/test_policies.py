@@ -108,8 +108,8 @@ MALFORMED = {
 
 @pytest.mark.parametrize("text", MALFORMED.values(), ids=MALFORMED)
 def test_a_policy_that_cannot_be_evaluated_is_refused(ecr: "ECRClient", name: str, text: str) -> None:
-    refused = refusal(ecr.set_repository_policy, repositoryName=name, policyText=text)
-    assert refused == invalid("PolicyText", "Invalid repository policy provided")
+    found = refusal(ecr.set_repository_policy, repositoryName=name, policyText=text)
+    assert found == invalid("PolicyText", "Invalid repository policy provided")
     assert refusal(ecr.get_repository_policy, repositoryName=name)[0] == "RepositoryPolicyNotFoundException"
 
 
@@ -132,8 +132,8 @@ def test_a_policy_has_10240_characters_at_the_most(unchecked: "ECRClient", name:
 )
 def test_a_policy_names_principals_that_are_there(ecr: "ECRClient", name: str, person: Person, principal: str) -> None:
     text = policy(statement("Allow", "ecr:BatchGetImage", to={"AWS": [person.arn, principal]}))
-    refused = refusal(ecr.set_repository_policy, repositoryName=name, policyText=text)
-    assert refused == invalid("PolicyText", "Principal not found")
+    found = refusal(ecr.set_repository_policy, repositoryName=name, policyText=text)
+    assert found == invalid("PolicyText", "Principal not found")
 
 
 def test_a_policy_means_the_user_and_not_the_name(
@@ -251,8 +251,8 @@ def test_a_registry_policy_that_cannot_be_evaluated_is_refused(ecr: "ECRClient",
 
 def test_a_registry_policy_names_principals_and_resources(ecr: "ECRClient") -> None:
     without = policy(statement("Allow", "ecr:CreateRepository", to={"AWS": ROOT}))
-    refused = refusal(ecr.put_registry_policy, policyText=without)
-    assert refused == invalid("PolicyText", "Invalid registry policy provided")
+    found = refusal(ecr.put_registry_policy, policyText=without)
+    assert found == invalid("PolicyText", "Invalid registry policy provided")
     gone = policy(allow("ecr:CreateRepository", Principal={"AWS": f"arn:aws:iam::{ACCOUNT}:user/gone"}))
     assert refusal(ecr.put_registry_policy, policyText=gone) == invalid("PolicyText", "Principal not found")
 
@@ -302,8 +302,8 @@ def test_in_the_first_scope_a_registry_policy_is_about_three_actions(
         allow("ecr:Batch*", Principal="*"),
         {"Effect": "Allow", "Principal": "*", "NotAction": "ecr:ReplicateImage", "Resource": "*"},
     ):
-        refused = refusal(ecr.put_registry_policy, policyText=policy(statement_))
-        assert refused == invalid("PolicyText", "Invalid registry policy provided")
+        found = refusal(ecr.put_registry_policy, policyText=policy(statement_))
+        assert found == invalid("PolicyText", "Invalid registry policy provided")
 
 
 # -- account settings
