@@ -39,7 +39,7 @@ class Identity(Protocol):
     def path(self) -> str: ...
 
 
-I = TypeVar("I", bound=Identity)  # noqa: E741 - an identity
+Found = TypeVar("Found", bound=Identity)
 KeysOf: TypeAlias = Callable[[Call, StoredEntity | None], Keys]
 Looked: TypeAlias = Callable[[Iam, Call], Awaitable[list[Access]]]
 """Accesses that take a look into the database."""
@@ -59,7 +59,7 @@ def missing(kind: EntityKind, name: str) -> AwsError:
     return no_such(kind, name)
 
 
-async def found(kind: EntityKind, name: str, looking: Awaitable[I | None]) -> I:
+async def found(kind: EntityKind, name: str, looking: Awaitable[Found | None]) -> Found:
     """Raises AwsError (NoSuchEntity)."""
     identity = await looking
     if identity is None:
@@ -67,7 +67,7 @@ async def found(kind: EntityKind, name: str, looking: Awaitable[I | None]) -> I:
     return identity
 
 
-def there(kind: EntityKind, name: str, reading: Unit[I | None]) -> Unit[I]:
+def there(kind: EntityKind, name: str, reading: Unit[Found | None]) -> Unit[Found]:
     """As `found`, within a unit."""
     identity = yield from reading
     if identity is None:
