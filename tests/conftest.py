@@ -5,7 +5,10 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from tests import live, require
+from tests.parts import built
 from tests.postgres import PostgresServer, program, serving
+from tests.s3 import S3Server
+from tests.s3 import serving as serving_s3
 
 
 def pytest_configure() -> None:
@@ -27,6 +30,14 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.failed:
         report.sections += [(f"log of {server.url}", server.log_tail()) for server in live.RUNNING]
     return report
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """One S3 server for all tests; each takes a bucket of its own."""
+    require.need("s3", built("versitygw"), "an S3 server (versitygw)")
+    with serving_s3() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

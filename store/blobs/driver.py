@@ -13,8 +13,10 @@ The life of a blob:
     content = await driver.open(key)
     await driver.delete(key)
 
-Turns fence writers: opening a writer with a higher turn on the same staged blob makes every later write of a lower turn
-raise Fenced, in any process, so bytes of two writers never mix. Turn numbers come from the caller's database.
+Turns fence writers: once a writer with a higher turn was opened on the same staged blob, whatever one of a lower turn
+still writes raises Fenced, in any process, or goes where no name of the higher turn looks for it (a driver says which by
+`fences`), so bytes of two writers never mix. Turn numbers come from the caller's database. The name of a staged blob up
+to its first space stays the same.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -32,6 +34,10 @@ class NoRoom(Exception):
 
 class BytesMissing(Exception):
     """The store does not hold what the key stands for."""
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be reached, or did not answer in time; the same call may work later."""
 
 
 class Hash(Protocol):
@@ -91,14 +97,21 @@ class Writer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One thing found in the store: its key or staged name, and when it was last written (seconds since the epoch)."""
+    """One thing found in the store: its key or staged name, and when it was last written (seconds since the epoch).
+
+    `stage`, if the thing is part of a staged blob whose name changes: the part of that name before its first space.
+    """
 
     key: str
     written_at: float
+    stage: str = ""
 
 
 class BlobDriver(Protocol):
-    """Bytes. Methods are safe to call from many tasks and processes at once."""
+    """Bytes. Methods are safe to call from many tasks and processes at once, and may raise StoreUnavailable."""
+
+    fences: bool
+    """Whether writers of lower turns are told so (Fenced), or write where nobody looks."""
 
     def stage(self) -> str:
         """A name for a new staged blob. Writes nothing; a name that is never written to needs no `delete`."""

@@ -193,6 +193,8 @@ class _FileWriter:
 class FilesystemBlobs:
     """Implements `store.blobs.driver.BlobDriver` below one directory of one file system."""
 
+    fences = True
+
     def __init__(self, root: Path, *, clock: Clock = time.time, ids: Ids, threads: int = 8) -> None:
         self._staging = root / "staging"
         self._files = root / "files"

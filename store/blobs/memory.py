@@ -53,6 +53,8 @@ class _MemoryWriter:
 class MemoryBlobs:
     """Implements `store.blobs.driver.BlobDriver` in a dict."""
 
+    fences = True
+
     def __init__(self, *, clock: Clock, ids: Ids) -> None:
         self._clock = clock
         self._ids = ids

@@ -1,0 +1,671 @@
+"""Blobs in a bucket of S3, or of a server that speaks as S3 does. Obeys the law of `store.blobs.driver`.
+
+An upload is written once: parts go straight to the object that the blob will be, and completing the upload makes it
+appear. What a turn leaves over, less than a part may have (5 MiB), lies in an object of its own, the tail, until the
+next turn writes it in front of its own bytes, or the commit as the last part; a blob that never grew to a part is its
+tail. Nothing else is ever written twice, and nothing is copied.
+
+A staged blob's state is in its name, which the caller's row holds: the object, the upload, which parts count, and a
+digest over their ETags. A turn writes parts under numbers that no turn that ended well has used, and completing names
+the parts with their ETags, so a writer that was overtaken can spoil an upload, which then fails, but not mix its bytes
+into one. Reading staged bytes, to hash them anew, completes the upload first: that object is what a commit returns.
+
+Requests run on threads, by botocore, which retries what may be retried (twice a second apart at the most, with
+jitter). Objects are `PREFIX/blobs/<id>` and `PREFIX/tails/<id>.<turn>`; only put, get, head, delete, list and the
+multipart calls are used, no tags, no copies but of a blob that was completed too early.
+"""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, TypeVar
+
+import botocore.config
+import botocore.exceptions
+import botocore.session
+
+from base.ids import Ids
+from base.threads import Threads
+from store.blobs.driver import BytesMissing, Content, Fenced, Hash, NoRoom, Span, Stored, StoreUnavailable, Writer
+
+T = TypeVar("T")
+
+MIN_PART = 5 * 1024 * 1024
+"""S3's smallest part but the last."""
+PART = 6 * 1024 * 1024
+"""Bytes of a part while there are few: they double every 1,000 parts, so 10,000 hold 6 TB."""
+_MOST_PARTS = 10_000
+_PARTS_BEFORE_DOUBLING = 1000
+_COPY = 1024 * 1024 * 1024
+_AHEAD = 256 * 1024
+"""Bytes that opening a blob reads already."""
+_HASH_HERE = 64 * 1024
+_REMEMBERED = 512
+_TAILS = 32 * 1024 * 1024
+"""Bytes of tails that are kept at hand for their next turn or their commit."""
+_SKIPPED = 16
+"""Part numbers left to each turn that did not end well: its writer may still be at it."""
+_GONE = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload", "NoSuchBucket"})
+_FULL = frozenset({"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "EntityTooLarge"})
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """Where the bucket is and how to write to it. Empty keys: botocore's own search for credentials.
+
+    `sse` is `AES256`, `aws:kms` or empty, `kms_key_id` a key for the second. `redirect`: clients may be sent to the
+    bucket for blobs. Timeouts are in seconds.
+    """
+
+    bucket: str
+    endpoint_url: str = ""
+    prefix: str = ""
+    region: str = "us-east-1"
+    access_key_id: str = ""
+    secret_access_key: str = ""
+    sse: str = ""
+    kms_key_id: str = ""
+    redirect: bool = True
+    connect_timeout: float = 5.0
+    read_timeout: float = 30.0
+    attempts: int = 4
+    threads: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a staged blob consists of: `parts` are ranges of part numbers, in order; `etags` is a digest over theirs.
+
+    `tail` bytes lie in the tail of `turn`; that of `former` is not needed once a row has this name.
+    """
+
+    object: str
+    upload: str = ""
+    parts: tuple[tuple[int, int], ...] = ()
+    size: int = 0
+    etags: str = ""
+    tail: int = 0
+    turn: int = 0
+    former: int = 0
+
+    @property
+    def last(self) -> int:
+        return self.parts[-1][1] if self.parts else 0
+
+    @property
+    def count(self) -> int:
+        return sum(last - first + 1 for first, last in self.parts)
+
+    @property
+    def whole(self) -> int:
+        return self.size + self.tail
+
+    def numbers(self) -> Iterator[int]:
+        for first, last in self.parts:
+            yield from range(first, last + 1)
+
+    def with_part(self, number: int, size: int, etag: str) -> "_State":
+        follows = bool(self.parts) and self.last == number - 1
+        parts = (*self.parts[:-1], (self.parts[-1][0], number)) if follows else (*self.parts, (number, number))
+        chained = hashlib.sha256(f"{self.etags} {number} {etag}".encode()).hexdigest()[:32]
+        return replace(self, parts=parts, size=self.size + size, etags=chained)
+
+    def write(self, staged: str) -> str:
+        parts = [list(span) for span in self.parts]
+        fields = [self.object, self.upload, parts, self.size, self.etags, self.tail, self.turn, self.former]
+        return f"{staged} {json.dumps(fields, separators=(',', ':'))}"
+
+
+def _read_name(name: str) -> tuple[str, _State]:
+    """(the name's stable part, state)."""
+    staged, _, text = name.partition(" ")
+    if not text:
+        return staged, _State(staged.partition("/")[2])
+    made, upload, parts, *rest = json.loads(text)
+    return staged, _State(made, upload, tuple((first, last) for first, last in parts), *rest)
+
+
+def part_size(count: int) -> int:
+    """Bytes of the part that follows `count` others."""
+    return int(PART * 2 ** (count // _PARTS_BEFORE_DOUBLING))
+
+
+class S3Blobs:
+    """Implements `store.blobs.driver.BlobDriver`."""
+
+    fences = False
+
+    def __init__(self, settings: S3Settings, *, ids: Ids) -> None:
+        self._settings = settings
+        self._ids = ids
+        self._client = _connect(settings)
+        self._threads = Threads(settings.threads, "s3")
+        self._prefix = f"{settings.prefix.strip('/')}/" if settings.prefix.strip("/") else ""
+        self._encryption: dict[str, str] = {}
+        if settings.sse:
+            self._encryption["ServerSideEncryption"] = settings.sse
+        if settings.kms_key_id:
+            self._encryption["SSEKMSKeyId"] = settings.kms_key_id
+        self._etags: dict[str, dict[int, str]] = {}
+        self._tails: dict[str, bytes] = {}
+        self._written: dict[str, int] = {}
+
+    # -- the law
+
+    def stage(self) -> str:
+        return f"s/{self._ids()}"
+
+    async def writer(self, staged: str, *, turn: int, offset: int) -> Writer:
+        name, state = _read_name(staged)
+        if turn < state.turn:
+            raise Fenced(name)
+        if offset > state.whole:
+            raise BytesMissing(name)
+        if state.former:
+            await self._forget(self._path(_tail_key(state, state.former)))
+        if offset < state.whole:
+            state, held = await self._begin_again(state, turn, offset)
+        else:
+            try:
+                held = await self._tail(state) if state.tail else b""
+            except BytesMissing:
+                if not state.upload:
+                    raise
+                state, held = await self.grow(state, turn, state.whole)  # completed, to be hashed
+        return _S3Writer(self, name, replace(state, former=state.turn if state.tail else 0, tail=0), turn, held)
+
+    async def commit(self, staged: str, *, turn: int, size: int) -> str:
+        name, state = _read_name(staged)
+        if size > state.whole:
+            raise BytesMissing(name)
+        if size < state.whole:
+            writer = await self.writer(staged, turn=max(turn, state.turn), offset=size)
+            name, state = _read_name(await writer.close())
+        if not state.upload:
+            return await self._commit_tail(state)
+        await self._complete(state)
+        return f"o/{state.object}"
+
+    async def seal(self, staged: str, *, turn: int, size: int) -> tuple[str, Callable[[], None] | None]:
+        return await self.commit(staged, turn=turn, size=size), None
+
+    async def open(self, key: str) -> Content:
+        if key.startswith("s/"):
+            name, state = _read_name(key)
+            if not state.upload and not state.tail:
+                raise BytesMissing(name)
+            key = await self.commit(key, turn=state.turn, size=state.whole)
+        return await _S3Content.open(self, self._path(key), key)
+
+    async def url(self, key: str, *, seconds: int) -> str | None:
+        if not self._settings.redirect:
+            return None
+        made: str = self._client.generate_presigned_url(
+            "get_object", Params={"Bucket": self._settings.bucket, "Key": self._path(key)}, ExpiresIn=seconds
+        )
+        return made
+
+    async def delete(self, key: str) -> None:
+        if key.startswith("s/"):
+            _, state = _read_name(key)
+            if state.upload:
+                await self._abort(state.object, state.upload)
+                await self._forget(self._path(f"o/{state.object}"))
+            for tail in (state.turn if state.tail else 0, state.former):
+                if tail:
+                    await self._forget(self._path(_tail_key(state, tail)))
+        elif key.startswith("u/"):
+            made, _, upload = key[2:].partition(" ")
+            await self._abort(made, upload)
+        else:
+            await self._forget(self._path(key))
+
+    async def inventory(self, *, before: float) -> AsyncIterator[list[Stored]]:
+        for kind, folder in (("o", "blobs"), ("t", "tails")):
+            async for page in self._pages("list_objects_v2", Prefix=f"{self._prefix}{folder}/"):
+                found = []
+                for entry in page.get("Contents", ()):
+                    made = entry["Key"].rpartition("/")[2]
+                    written = entry["LastModified"].timestamp()
+                    if written < before:
+                        found.append(Stored(f"{kind}/{made}", written, _stage_of(made)))
+                if found:
+                    yield found
+        async for page in self._pages("list_multipart_uploads", Prefix=f"{self._prefix}blobs/"):
+            found = []
+            for entry in page.get("Uploads", ()):
+                made = entry["Key"].rpartition("/")[2]
+                written = entry["Initiated"].timestamp()
+                if written < before:
+                    found.append(Stored(f"u/{made} {entry['UploadId']}", written, _stage_of(made)))
+            if found:
+                yield found
+
+    async def free_space(self) -> int | None:
+        return None
+
+    async def close(self) -> None:
+        await self._threads.close()
+        self._client.close()
+
+    # -- steps
+
+    async def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """One request, on a thread. Raises BytesMissing (also for an upload that is over), NoRoom, StoreUnavailable."""
+        return await self._threads.run(self._call, operation, parameters)
+
+    def _call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = getattr(self._client, operation)(Bucket=self._settings.bucket, **parameters)
+            return found
+        except botocore.exceptions.ClientError as error:
+            raise _translated(error, parameters.get("Key", "")) from error
+        except (botocore.exceptions.BotoCoreError, OSError) as error:
+            raise StoreUnavailable(f"the bucket does not answer: {error}") from error
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Blocking work of the driver's, on one of its threads."""
+        return await self._threads.run(function, *arguments)
+
+    async def begin(self, state: _State) -> _State:
+        """Open a multipart upload for the state's object."""
+        made = await self.call("create_multipart_upload", Key=self._path(f"o/{state.object}"), **self._encryption)
+        return replace(state, upload=made["UploadId"])
+
+    async def put_part(self, state: _State, number: int, data: bytes) -> str:
+        """Returns the part's ETag. Raises Fenced where the upload is over."""
+        if number > _MOST_PARTS:
+            raise NoRoom("a blob has at most 10,000 parts")
+        try:
+            made = await self.call(
+                "upload_part", Key=self._path(f"o/{state.object}"), UploadId=state.upload, PartNumber=number, Body=data
+            )
+        except BytesMissing as error:
+            raise Fenced(state.object) from error
+        etag: str = made["ETag"]
+        self._note(state.upload, number, etag)
+        return etag
+
+    async def put_tail(self, state: _State, data: bytes) -> None:
+        key = _tail_key(state)
+        await self.call("put_object", Key=self._path(key), Body=data, **self._encryption)
+        self._written[key] = len(data)
+        while len(self._written) > _REMEMBERED:
+            self._written.pop(next(iter(self._written)))
+        self._tails[key] = data
+        while sum(map(len, self._tails.values())) > _TAILS:
+            self._tails.pop(next(iter(self._tails)))
+
+    async def _tail(self, state: _State) -> bytes:
+        key = _tail_key(state)
+        known = self._tails.get(key)
+        if known is not None:
+            return known
+        return await self._read(self._path(key), 0, state.tail)
+
+    async def _read(self, path: str, offset: int, size: int) -> bytes:
+        found = await self.call("get_object", Key=path, Range=f"bytes={offset}-{offset + size - 1}")
+        data = await self.run(_drain, found["Body"])
+        if len(data) != size:
+            raise BytesMissing(path)
+        return data
+
+    async def _commit_tail(self, state: _State) -> str:
+        key = _tail_key(state)
+        if state.whole == 0:
+            await self.put_tail(state, b"")
+        elif self._written.pop(key, -1) != state.tail:
+            found = await self.call("head_object", Key=self._path(key))
+            if found["ContentLength"] != state.tail:
+                raise BytesMissing(key)
+        self._tails.pop(key, None)
+        if state.former:
+            await self._forget(self._path(_tail_key(state, state.former)))
+        return key
+
+    async def _complete(self, state: _State) -> None:
+        """Make the object appear; it may have before. Raises BytesMissing where its parts are not what they were."""
+        path = self._path(f"o/{state.object}")
+        try:
+            etags = await self._find_etags(state)
+            if state.tail:
+                number = state.last + 1
+                etags[number] = await self.put_part(state, number, await self._tail(state))
+            parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(etags.items())]
+            await self.call(
+                "complete_multipart_upload", Key=path, UploadId=state.upload, MultipartUpload={"Parts": parts}
+            )
+        except (BytesMissing, Fenced):
+            found = await self.call("head_object", Key=path)  # completed before, or gone
+            if found["ContentLength"] != state.whole:
+                raise BytesMissing(state.object) from None
+        self._etags.pop(state.upload, None)
+        for tail in (state.turn if state.tail else 0, state.former):
+            if tail:
+                self._tails.pop(_tail_key(state, tail), None)
+                await self._forget(self._path(_tail_key(state, tail)))
+
+    async def _find_etags(self, state: _State) -> dict[int, str]:
+        """The ETags of the parts that count, as they were when they were written."""
+        known = self._etags.get(state.upload, {})
+        wanted = list(state.numbers())
+        if all(number in known for number in wanted):
+            found = {number: known[number] for number in wanted}
+        else:
+            counted = set(wanted)
+            found = {}
+            pages = self._pages("list_parts", Key=self._path(f"o/{state.object}"), UploadId=state.upload)
+            async for page in pages:
+                found.update(
+                    {
+                        part["PartNumber"]: part["ETag"]
+                        for part in page.get("Parts", ())
+                        if part["PartNumber"] in counted
+                    }
+                )
+        chained = ""
+        for number in wanted:
+            chained = hashlib.sha256(f"{chained} {number} {found.get(number, '')}".encode()).hexdigest()[:32]
+        if chained != state.etags:
+            raise BytesMissing(f"{state.object}: another writer has changed its parts")
+        return found
+
+    async def _begin_again(self, state: _State, turn: int, offset: int) -> tuple[_State, bytes]:
+        """A new object that begins with the first `offset` bytes: what parts hold can neither be cut nor go on once complete."""
+        if not state.upload:
+            return _State(_next_object(state.object), turn=turn), (await self._tail(state))[:offset]
+        await self._complete(state)
+        return await self._copy(state, turn, offset)
+
+    async def _copy(self, state: _State, turn: int, offset: int) -> tuple[_State, bytes]:
+        """Like the state, but for an object that is complete and has to grow, or be less."""
+        source = self._path(f"o/{state.object}")
+        fresh = _State(_next_object(state.object), turn=turn)
+        start = 0
+        while offset - start >= MIN_PART:
+            if not fresh.upload:
+                fresh = await self.begin(fresh)
+            size = min(_COPY, offset - start)
+            number = fresh.last + 1
+            made = await self.call(
+                "upload_part_copy",
+                Key=self._path(f"o/{fresh.object}"),
+                UploadId=fresh.upload,
+                PartNumber=number,
+                CopySource={"Bucket": self._settings.bucket, "Key": source},
+                CopySourceRange=f"bytes={start}-{start + size - 1}",
+            )
+            etag = made["CopyPartResult"]["ETag"]
+            self._note(fresh.upload, number, etag)
+            fresh = fresh.with_part(number, size, etag)
+            start += size
+        held = await self._read(source, start, offset - start) if offset > start else b""
+        return fresh, held
+
+    async def grow(self, state: _State, turn: int, size: int) -> tuple[_State, bytes]:
+        """For a writer whose upload is over: where it was completed (to be hashed), go on in a new object.
+
+        Raises Fenced where there is no object of that size.
+        """
+        try:
+            found = await self.call("head_object", Key=self._path(f"o/{state.object}"))
+        except BytesMissing:
+            raise Fenced(state.object) from None
+        if found["ContentLength"] != size:
+            raise Fenced(state.object)
+        return await self._copy(state, turn, size)
+
+    async def _abort(self, made: str, upload: str) -> None:
+        try:
+            await self.call("abort_multipart_upload", Key=self._path(f"o/{made}"), UploadId=upload)
+        except BytesMissing:
+            return
+
+    async def _forget(self, path: str) -> None:
+        try:
+            await self.call("delete_object", Key=path)
+        except BytesMissing:
+            return
+
+    async def _pages(self, operation: str, **parameters: Any) -> AsyncIterator[dict[str, Any]]:
+        pages = iter(self._client.get_paginator(operation).paginate(Bucket=self._settings.bucket, **parameters))
+
+        def take() -> dict[str, Any] | None:
+            try:
+                return next(pages, None)
+            except botocore.exceptions.ClientError as error:
+                raise _translated(error, parameters.get("Key", "")) from error
+            except (botocore.exceptions.BotoCoreError, OSError) as error:
+                raise StoreUnavailable(f"the bucket does not answer: {error}") from error
+
+        while (page := await self.run(take)) is not None:
+            yield page
+
+    def _note(self, upload: str, number: int, etag: str) -> None:
+        if upload not in self._etags and len(self._etags) >= _REMEMBERED:
+            self._etags.pop(next(iter(self._etags)))
+        self._etags.setdefault(upload, {})[number] = etag
+
+    def _path(self, key: str) -> str:
+        kind, _, made = key.partition("/")
+        return f"{self._prefix}{'blobs' if kind == 'o' else 'tails'}/{made}"
+
+
+class _S3Writer:
+    """Holds back less than a part has, and sends one part while it takes the next."""
+
+    def __init__(self, blobs: S3Blobs, name: str, state: _State, turn: int, held: bytes) -> None:
+        self._blobs = blobs
+        self._name = name
+        self._state = state
+        # numbers that turns which did not end well may be using are left out
+        self._skip = max(0, turn - state.turn - 1) * _SKIPPED
+        self._turn = turn
+        self._held: list[bytes] = [held] if held else []
+        self._size = len(held)
+        self._over = False
+
+    async def write(self, pieces: Sequence[bytes], hashes: Sequence[Hash]) -> None:
+        if self._over:
+            raise Fenced(self._name)
+        size = sum(map(len, pieces))
+        if hashes and size > _HASH_HERE:
+            await self._blobs.run(_feed, pieces, hashes)
+        else:
+            _feed(pieces, hashes)
+        self._held += pieces
+        self._size += size
+        while self._size >= (wanted := part_size(self._state.count)):
+            await self._send(wanted)
+
+    async def _send(self, size: int) -> None:
+        whole = b"".join(self._held)
+        data, rest = whole[:size], whole[size:]
+        self._held = [rest] if rest else []
+        self._size = len(rest)
+        del whole, rest
+        if not self._state.upload:
+            self._state = await self._blobs.begin(self._state)
+        number = self._state.last + 1 + self._skip
+        try:
+            etag = await self._blobs.put_part(self._state, number, data)
+        except Fenced:
+            self._state, held = await self._blobs.grow(self._state, self._turn, self._state.size)
+            self._held.insert(0, held + data)
+            self._size += len(held) + len(data)
+            self._skip = 0
+            return
+        self._skip = 0
+        self._state = self._state.with_part(number, len(data), etag)
+
+    async def close(self) -> str:
+        if self._over:
+            raise Fenced(self._name)
+        while self._size >= MIN_PART and self._state.upload:
+            await self._send(min(self._size, part_size(self._state.count)))
+        tail = b"".join(self._held)
+        self._state = replace(self._state, tail=len(tail), turn=self._turn)
+        if tail:
+            await self._blobs.put_tail(self._state, tail)
+        self._over = True
+        return self._state.write(self._name)
+
+    def discard(self) -> None:
+        self._over = True
+        self._held.clear()
+
+
+class _S3Content:
+    """An object, open. What is read one after the other comes from one request."""
+
+    span: Span | None = None
+
+    def __init__(self, blobs: S3Blobs, path: str, key: str, size: int, first: bytes) -> None:
+        self._blobs = blobs
+        self._path = path
+        self._key = key
+        self._size = size
+        self._first = first
+        self._stream: Any = None
+        self._at = 0
+
+    @classmethod
+    async def open(cls, blobs: S3Blobs, path: str, key: str) -> "_S3Content":
+        """Raises BytesMissing."""
+        try:
+            found = await blobs.call("get_object", Key=path, Range=f"bytes=0-{_AHEAD - 1}")
+        except _NothingToRange:
+            return cls(blobs, path, key, 0, b"")
+        first = await blobs.run(_drain, found["Body"])
+        total = str(found.get("ContentRange", "")).rpartition("/")[2]
+        return cls(blobs, path, key, int(total) if total.isdigit() else len(first), first)
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def read_now(self, offset: int, size: int) -> bytes | None:
+        end = min(offset + size, self._size)
+        return self._first[offset:end] if end <= len(self._first) else None
+
+    async def read(self, offset: int, size: int) -> bytes:
+        end = min(offset + size, self._size)
+        if end <= offset:
+            return b""
+        if end <= len(self._first):
+            return self._first[offset:end]
+        return await self._blobs.run(self._read, offset, end - offset)
+
+    def _read(self, offset: int, size: int) -> bytes:
+        pieces: list[bytes] = []
+        for _ in range(3):  # a connection that broke in the middle: go on where it stood
+            try:
+                if self._stream is None or self._at != offset:
+                    self._end()
+                    found = self._blobs._call(  # noqa: SLF001 - this thread is the driver's
+                        "get_object", {"Key": self._path, "Range": f"bytes={offset}-{self._size - 1}"}
+                    )
+                    self._stream, self._at = found["Body"], offset
+                while size:
+                    data = self._stream.read(size)
+                    if not data:
+                        break
+                    pieces.append(data)
+                    offset += len(data)
+                    size -= len(data)
+                    self._at = offset
+                if not size:
+                    return b"".join(pieces)
+                last: Exception = EOFError("the answer ended early")
+                self._end()
+            except (botocore.exceptions.BotoCoreError, OSError) as error:
+                self._end()
+                last = error
+        raise StoreUnavailable(f"the bucket does not answer: {last}") from last
+
+    def _end(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def close(self) -> None:
+        self._end()
+
+
+class _NothingToRange(BytesMissing):
+    """The object has no bytes."""
+
+
+def _feed(pieces: Sequence[bytes], hashes: Sequence[Hash]) -> None:
+    for running in hashes:
+        for piece in pieces:
+            running.update(piece)
+
+
+def _drain(body: Any) -> bytes:
+    try:
+        data: bytes = body.read()
+        return data
+    except (botocore.exceptions.BotoCoreError, OSError) as error:
+        raise StoreUnavailable(f"the bucket does not answer: {error}") from error
+    finally:
+        body.close()
+
+
+def _tail_key(state: _State, turn: int | None = None) -> str:
+    return f"t/{state.object}.{state.turn if turn is None else turn}"
+
+
+def _next_object(made: str) -> str:
+    """`<id>`, `<id>~1`, `<id>~2`: objects of one staged blob."""
+    stage, _, number = made.partition("~")
+    return f"{stage}~{int(number or 0) + 1}"
+
+
+def _stage_of(made: str) -> str:
+    """The stable part of the staged name that an object or tail belongs to."""
+    return f"s/{made.partition('.')[0].partition('~')[0]}"
+
+
+def _translated(error: botocore.exceptions.ClientError, path: str) -> Exception:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _GONE or status == 404:
+        return BytesMissing(path)
+    if code in {"InvalidRange", "416"}:
+        return _NothingToRange(path)
+    if code in {"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}:
+        return BytesMissing(path)
+    if code in _FULL or status == 507:
+        return NoRoom("the bucket is full")
+    return StoreUnavailable(f"the bucket refuses: {code or status}")
+
+
+@cache
+def _models() -> botocore.session.Session:
+    """botocore's session, which holds the model of S3: reading it takes longer than connecting."""
+    return botocore.session.get_session()
+
+
+def _connect(settings: S3Settings) -> Any:
+    keys: dict[str, Any] = {}
+    if settings.access_key_id:
+        keys = {
+            "aws_access_key_id": settings.access_key_id,
+            "aws_secret_access_key": settings.secret_access_key,
+        }
+    config = botocore.config.Config(
+        signature_version="s3v4",
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        max_pool_connections=settings.threads,
+        retries={"total_max_attempts": settings.attempts, "mode": "standard"},
+        s3={"addressing_style": "path" if settings.endpoint_url else "auto"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return _models().create_client(
+        "s3", region_name=settings.region, endpoint_url=settings.endpoint_url or None, config=config, **keys
+    )

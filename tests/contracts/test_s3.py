@@ -1,0 +1,242 @@
+"""What the driver for S3 promises beyond the common law, on a server that stores for real."""
+
+import hashlib
+import http.client
+import urllib.parse
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from base.ids import new_uuid
+from store.blobs import s3 as driver_module
+from store.blobs.driver import BytesMissing, StoreUnavailable
+from store.blobs.s3 import MIN_PART, PART, S3Blobs, S3Settings, part_size
+from tests.contracts.test_blob_drivers import append, put
+from tests.rooms import patterned, read_key
+from tests.s3 import S3Server
+
+MB = 1024 * 1024
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> S3Settings:
+    return s3.new_bucket()
+
+
+@pytest.fixture
+async def blobs(bucket: S3Settings) -> AsyncIterator[S3Blobs]:
+    opened = S3Blobs(bucket, ids=new_uuid)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def other(bucket: S3Settings) -> AsyncIterator[S3Blobs]:
+    """Another replica."""
+    opened = S3Blobs(bucket, ids=new_uuid)
+    yield opened
+    await opened.close()
+
+
+class Traffic:
+    """Counts the bytes and the requests that go to the bucket."""
+
+    def __init__(self, *drivers: S3Blobs) -> None:
+        self.sent: list[tuple[str, int]] = []
+        for driver in drivers:
+            driver._client.meta.events.register("before-send.s3", self._note)
+
+    def _note(self, request: Any, event_name: str, **_: object) -> None:
+        body = request.body
+        size = len(body) if isinstance(body, bytes) else 0 if body is None else int(request.headers["Content-Length"])
+        self.sent.append((event_name.rpartition(".")[2], size))
+
+    def count(self, operation: str) -> int:
+        return sum(name == operation for name, _ in self.sent)
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for name, size in self.sent if name in {"PutObject", "UploadPart"})
+
+
+async def objects(driver: S3Blobs) -> list[str]:
+    found = await driver.call("list_objects_v2")
+    return sorted(entry["Key"] for entry in found.get("Contents", ()))
+
+
+async def uploads(driver: S3Blobs) -> int:
+    return len((await driver.call("list_multipart_uploads")).get("Uploads", ()))
+
+
+@pytest.mark.parametrize("size", [MIN_PART - 1, MIN_PART, PART, PART + 1, 2 * PART + MIN_PART, 20 * MB + 7])
+async def test_large_blobs_are_written_once_and_appear_under_their_key(blobs: S3Blobs, other: S3Blobs, size: int):
+    traffic = Traffic(blobs, other)
+    data = patterned(size)
+    key = await put(blobs, data)
+    assert await read_key(other, key) == data
+    assert traffic.bytes <= size + MIN_PART
+    assert len(await objects(blobs)) == 1
+    assert await uploads(blobs) == 0
+
+
+async def test_a_small_blob_is_one_request(blobs: S3Blobs):
+    traffic = Traffic(blobs)
+    await put(blobs, b"a layer")
+    assert traffic.sent == [("PutObject", 7)]
+
+
+async def test_crumbs_over_replicas_are_written_at_most_twice_and_never_copied(blobs: S3Blobs, other: S3Blobs):
+    traffic = Traffic(blobs, other)
+    staged, data, offset = blobs.stage(), b"", 0
+    for turn in range(1, 31):
+        piece = patterned(700_000, turn)
+        staged = await append((blobs, other)[turn % 2], staged, piece, turn=turn, offset=offset)
+        data += piece
+        offset += len(piece)
+    key = await other.commit(staged, turn=31, size=offset)
+    assert await read_key(blobs, key) == data
+    parts = sum(size for name, size in traffic.sent if name == "UploadPart")
+    assert parts == len(data)
+    assert traffic.count("UploadPartCopy") == 0
+    assert await objects(blobs) == [f"blobs/{key.partition('/')[2]}"]
+
+
+async def test_chunks_of_parts_over_three_replicas_are_never_read_before_the_end(bucket: S3Settings):
+    replicas = [S3Blobs(bucket, ids=new_uuid) for _ in range(3)]
+    traffic = Traffic(*replicas)
+    staged, whole, offset = replicas[0].stage(), hashlib.sha256(), 0
+    for turn in range(1, 10):
+        piece = patterned(10 * MB, turn)
+        whole.update(piece)
+        staged = await append(replicas[turn % 3], staged, piece, turn=turn, offset=offset, piece=MB)
+        offset += len(piece)
+    content = await replicas[1].open(staged)
+    found = hashlib.sha256()
+    for start in range(0, offset, MB):
+        found.update(await content.read(start, MB))
+    content.close()
+    assert found.digest() == whole.digest()
+    key = await replicas[2].commit(staged, turn=10, size=offset)
+    # one request for the beginning and one for all the rest; what lay over between turns was held or read back
+    reads = traffic.count("GetObject")
+    assert reads <= 2 + 9
+    assert (await replicas[0].open(key)).size == offset
+    for replica in replicas:
+        await replica.close()
+
+
+async def test_bytes_that_were_hashed_anew_may_still_grow(blobs: S3Blobs, other: S3Blobs):
+    first, more = patterned(13 * MB), patterned(9 * MB, 1)
+    staged = await append(blobs, blobs.stage(), first)
+    assert await read_key(other, staged) == first
+    staged = await append(other, staged, more, turn=2, offset=len(first))
+    key = await blobs.commit(staged, turn=2, size=len(first) + len(more))
+    assert await read_key(blobs, key) == first + more
+
+
+async def test_a_commit_of_what_was_hashed_anew_needs_no_bytes(blobs: S3Blobs, other: S3Blobs):
+    data = patterned(13 * MB)
+    staged = await append(blobs, blobs.stage(), data)
+    await read_key(other, staged)
+    traffic = Traffic(other)
+    key = await other.commit(staged, turn=1, size=len(data))
+    assert traffic.bytes == 0
+    assert await read_key(blobs, key) == data
+
+
+async def test_a_writer_that_was_overtaken_spoils_no_bytes(blobs: S3Blobs, other: S3Blobs):
+    base, late, winner = patterned(7 * MB), patterned(8 * MB, 1), patterned(9 * MB, 2)
+    staged = await append(blobs, blobs.stage(), base)
+    slow = await blobs.writer(staged, turn=2, offset=len(base))
+    mine = await append(other, staged, winner, turn=3, offset=len(base))
+    await slow.write([late], [])
+    await slow.close()
+    key = await other.commit(mine, turn=3, size=len(base) + len(winner))
+    assert await read_key(blobs, key) == base + winner
+
+
+async def test_parts_that_another_writer_changed_are_refused(blobs: S3Blobs, other: S3Blobs):
+    data = patterned(13 * MB)
+    staged = await append(blobs, blobs.stage(), data)
+    _, state = driver_module._read_name(staged)
+    await other.put_part(state, 1, patterned(PART, 7))
+    with pytest.raises(BytesMissing):
+        await other.commit(staged, turn=1, size=len(data))
+
+
+async def test_deleting_a_staged_blob_leaves_nothing(blobs: S3Blobs, other: S3Blobs):
+    staged = await append(blobs, blobs.stage(), patterned(13 * MB))
+    staged = await append(other, staged, patterned(100, 1), turn=2, offset=13 * MB)
+    assert await uploads(blobs) == 1
+    await other.delete(staged)
+    await blobs.delete(staged)
+    assert await uploads(blobs) == 0
+    assert await objects(blobs) == []
+
+
+async def test_uploads_that_nobody_finished_are_found_and_can_be_freed(blobs: S3Blobs, other: S3Blobs):
+    staged = await append(blobs, blobs.stage(), patterned(13 * MB))
+    found = [stored async for batch in other.inventory(before=2e10) for stored in batch]
+    assert {stored.stage for stored in found} == {staged.partition(" ")[0]}
+    for stored in found:
+        await other.delete(stored.key)
+    assert await uploads(blobs) == 0
+    assert await objects(blobs) == []
+
+
+async def test_a_prefix_keeps_several_stores_apart(bucket: S3Settings):
+    one, two = (S3Blobs(replace(bucket, prefix=name), ids=new_uuid) for name in ("one", "/two/"))
+    key = await put(one, patterned(100))
+    with pytest.raises(BytesMissing):
+        await two.open(key)
+    assert [stored async for batch in two.inventory(before=2e10) for stored in batch] == []
+    assert await objects(one) == [f"one/tails/{key.partition('/')[2]}"]
+    await one.close()
+    await two.close()
+
+
+async def test_an_address_serves_the_bytes_and_their_ranges(blobs: S3Blobs):
+    data = patterned(300_000)
+    url = await blobs.url(await put(blobs, data), seconds=60)
+    assert url is not None
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection.request("GET", f"{parts.path}?{parts.query}")
+    assert connection.getresponse().read() == data
+    connection.request("GET", f"{parts.path}?{parts.query}", headers={"Range": "bytes=10-19"})
+    assert connection.getresponse().read() == data[10:20]
+    connection.close()
+
+
+async def test_without_redirects_there_is_no_address(bucket: S3Settings):
+    quiet = S3Blobs(replace(bucket, redirect=False), ids=new_uuid)
+    assert await quiet.url("t/x", seconds=60) is None
+    await quiet.close()
+
+
+async def test_a_server_that_is_not_there_is_unavailable(bucket: S3Settings):
+    nowhere = S3Blobs(replace(bucket, endpoint_url="http://127.0.0.1:1", attempts=1, connect_timeout=1.0), ids=new_uuid)
+    with pytest.raises(StoreUnavailable):
+        await put(nowhere, b"bytes")
+    with pytest.raises(StoreUnavailable):
+        await nowhere.open("t/x.1")
+    await nowhere.close()
+
+
+async def test_an_outage_is_over_when_it_is_over(bucket: S3Settings, s3: S3Server):
+    impatient = S3Blobs(replace(bucket, attempts=1), ids=new_uuid)
+    key = await put(impatient, patterned(1000))
+    s3.stop()
+    with pytest.raises(StoreUnavailable):
+        await impatient.open(key)
+    s3.start()
+    assert await read_key(impatient, key) == patterned(1000)
+    await impatient.close()
+
+
+def test_ten_thousand_parts_hold_more_than_s3_stores():
+    assert sum(part_size(count) for count in range(10_000)) > 5 * 1024**4
+    assert all(part_size(count) <= 5 * 1024**3 for count in range(10_000))
+    assert part_size(0) >= MIN_PART
