@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 PREFIX = "LONGSHORE_"
-_SECRETS = {("root", "secret_access_key"), ("database", "url")}
+_SECRETS = {("root", "secret_access_key"), ("database", "url"), ("storage", "s3_secret_access_key")}
 
 
 class SettingsInvalid(ValueError):
@@ -63,6 +63,16 @@ class Auth:
 class Storage:
     driver: str
     reserve: int
+    s3_bucket: str
+    s3_prefix: str
+    s3_region: str
+    s3_endpoint_url: str
+    s3_access_key_id: str
+    s3_secret_access_key: str
+    s3_sse: str
+    s3_kms_key_id: str
+    s3_redirect: bool
+    s3_redirect_except: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +244,8 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
 _CHOICES = {
     "server.log_format": ("auto", "text", "json"),
     "auth.challenge": ("basic", "bearer"),
-    "storage.driver": ("filesystem",),
+    "storage.driver": ("filesystem", "s3"),
+    "storage.s3_sse": ("", "AES256", "aws:kms"),
 }
 _DATABASES = ("sqlite:///", "postgresql://", "postgres://")
 _POSITIVE = ("server.drain", "server.idle_timeout", "registry.upload_expiry", "gc.interval", "gc.orphan_interval")
@@ -280,8 +291,25 @@ def _check(settings: Settings) -> None:
         raise SettingsInvalid(
             "database.url has to be sqlite:///path/to/file or postgresql://user:password@host/database"
         )
-    for network in settings.server.trusted_proxies:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            raise SettingsInvalid(f"server.trusted_proxies: `{network}` is not a network such as 10.0.0.0/8") from error
+    _check_s3(settings.storage)
+    for path in ("server.trusted_proxies", "storage.s3_redirect_except"):
+        for network in _get(settings, path):
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise SettingsInvalid(f"{path}: `{network}` is not a network such as 10.0.0.0/8") from error
+
+
+def _check_s3(storage: Storage) -> None:
+    if storage.driver == "s3" and not storage.s3_bucket:
+        raise SettingsInvalid('storage.s3_bucket is missing: storage.driver = "s3" needs a bucket')
+    if bool(storage.s3_access_key_id) != bool(storage.s3_secret_access_key):
+        raise SettingsInvalid(
+            "storage.s3_access_key_id and storage.s3_secret_access_key go together: give both or none"
+        )
+    if storage.s3_endpoint_url and not storage.s3_endpoint_url.startswith(("http://", "https://")):
+        raise SettingsInvalid(
+            f"storage.s3_endpoint_url has to begin with http:// or https://, not `{storage.s3_endpoint_url}`"
+        )
+    if storage.s3_kms_key_id and storage.s3_sse != "aws:kms":
+        raise SettingsInvalid('storage.s3_kms_key_id needs storage.s3_sse = "aws:kms"')

@@ -71,8 +71,13 @@ class Collector:
         stuck: dict[str, Exception] = {}
         async for batch in self._blobs.inventory(before=self._clock() - max(self._orphan_age, self._grace)):
             for start in range(0, len(batch), _STEP):
-                keys = [stored.key for stored in batch[start : start + _STEP]]
-                unknown = await rows.find_unknown_keys(self._database, keys)
+                some = {stored.key: stored.stage for stored in batch[start : start + _STEP]}
+                unknown = await rows.find_unknown_keys(self._database, list(some))
+                if any(
+                    some[key] for key in unknown
+                ):  # parts of uploads whose names change: their row has the name's beginning
+                    staged = await rows.list_staged(self._database)
+                    unknown = [key for key in unknown if some[key] not in staged]
                 done.orphans += len(await self._delete(unknown, stuck))
         _raise_first(stuck)
         return done

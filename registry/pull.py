@@ -1,5 +1,7 @@
 """Getting manifests and blobs."""
 
+from collections.abc import Callable
+
 from base.clock import Clock
 from base.digest import Digest
 from registry import rows
@@ -16,11 +18,20 @@ PULL_RESOLUTION = 3600.0
 class Pull:
     """The use-cases of pulling."""
 
-    def __init__(self, database: Database, blobs: BlobDriver, *, clock: Clock, grace: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobDriver,
+        *,
+        clock: Clock,
+        grace: float,
+        reaches_store: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._clock = clock
         self._renew_after = grace / 4
+        self._reaches_store = reaches_store
         self._pulls: dict[tuple[int, str], float] = {}
 
     async def manifest(
@@ -77,8 +88,13 @@ class Pull:
         """The bytes of a blob. Raises BytesMissing where the store has lost them."""
         return await self._blobs.open(blob.key)
 
-    async def url(self, blob: Blob, *, seconds: int) -> str | None:
-        """A short-lived address of the blob's bytes in the store itself, or None: they are streamed from here."""
+    async def url(self, blob: Blob, *, seconds: int, client: str) -> str | None:
+        """A short-lived address of the blob's bytes in the store itself, or None: they are streamed from here.
+
+        `client` is the address that asks: some cannot reach the store.
+        """
+        if not self._reaches_store(client):
+            return None
         return await self._blobs.url(blob.key, seconds=seconds)
 
     def note_pull(self, repository_id: int, manifest: StoredManifest) -> None:

@@ -53,13 +53,12 @@ from registry.repositories import Repositories
 from registry.uploads import Uploads
 from server.aws import AwsApi
 from server.first import FirstThings
-from server.hosts import Hosts, Origin
+from server.hosts import Hosts, Networks, Origin
 from server.http import Exchange
 from server.logs import Log
 from server.metrics import CONTENT_TYPE, Metrics
-from server.stores import open_database
+from server.stores import open_blobs, open_database
 from server.token import TokenService
-from store.blobs.filesystem import FilesystemBlobs
 from store.database import DatabaseFull, DatabaseUnavailable
 from store.leases import drop_lease, take_lease
 
@@ -91,7 +90,7 @@ class App:
         clock = time.time
         home = RegistryId(settings.account.id, settings.account.region)
         self.database = open_database(settings)
-        self.blobs = FilesystemBlobs(settings.data / "blobs", clock=clock, ids=ids)
+        self.blobs = open_blobs(settings, ids=ids, clock=clock)
         self.metrics = Metrics(settings.data / "run", worker)
         self.hosts = Hosts(home, settings.server.public_url, settings.server.trusted_proxies)
         self._vault = Vault(first.server_keys)
@@ -120,7 +119,14 @@ class App:
             anonymous_pull=settings.auth.anonymous_pull,
             record=self.recorder.record,
         )
-        pull = Pull(self.database, self.blobs, clock=clock, grace=settings.gc.grace)
+        apart = Networks(settings.storage.s3_redirect_except)
+        pull = Pull(
+            self.database,
+            self.blobs,
+            clock=clock,
+            grace=settings.gc.grace,
+            reaches_store=lambda client: not apart or not apart.has(client),
+        )
         self.registry = Registry(
             database=self.database,
             repositories=Repositories(

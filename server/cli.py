@@ -24,11 +24,10 @@ from registry.gc import Collector
 from server import audit, policy
 from server.first import FirstThings, prepare, welcome
 from server.logs import Log
-from server.stores import open_database
+from server.stores import open_blobs, open_database
 from server.supervisor import Workers
 from server.tls import Certificate
 from server.worker import work
-from store.blobs.filesystem import FilesystemBlobs
 from store.database import Database, DatabaseUnavailable
 from store.migrate import MigrationMissing, migrate
 
@@ -197,7 +196,7 @@ def _rotate(settings: Settings, options: argparse.Namespace) -> int:  # noqa: AR
 def _collect(settings: Settings, options: argparse.Namespace) -> int:
     async def run() -> None:
         database = open_database(settings)
-        blobs = FilesystemBlobs(settings.data / "blobs", clock=time.time, ids=new_uuid)
+        blobs = open_blobs(settings, ids=new_uuid, clock=time.time)
         try:
             await migrate(database, now=time.time())
             collector = Collector(

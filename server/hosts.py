@@ -27,6 +27,24 @@ class Fields(Protocol):
         ...
 
 
+class Networks:
+    """Addresses, by the networks that hold them."""
+
+    def __init__(self, networks: Sequence[str]) -> None:
+        self._networks = tuple(ipaddress.ip_network(network) for network in networks)
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+    def has(self, address: str) -> bool:
+        """Whether it is an address, and in one of them."""
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._networks)
+
+
 @dataclass(slots=True)
 class Origin:
     """Where a request came from and how: the client's address (empty where a proxy names none), the host it asked for,
@@ -47,7 +65,7 @@ class Hosts:
     def __init__(self, home: RegistryId, public_url: str, trusted_proxies: Sequence[str]) -> None:
         self.home = home
         self._public_url = public_url.rstrip("/")
-        self._trusted = tuple(ipaddress.ip_network(network) for network in trusted_proxies)
+        self._trusted = Networks(trusted_proxies)
         self._known: dict[str, RegistryId] = {}
 
     def registry_of(self, host: str) -> RegistryId:
@@ -99,11 +117,7 @@ class Hosts:
         return f"{scheme}://{registry.account}.dkr.ecr.{registry.region}.{host}"
 
     def _is_trusted(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._trusted)
+        return self._trusted.has(address)
 
 
 def _values(headers: Fields, name: str) -> list[str]:

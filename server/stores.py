@@ -1,11 +1,16 @@
-"""Which database the settings mean, opened."""
+"""Which database and which store of blobs the settings mean, opened."""
 
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from base.clock import Clock
+from base.ids import Ids
 from config.settings import Settings
+from store.blobs.driver import BlobDriver
+from store.blobs.filesystem import FilesystemBlobs
+from store.blobs.s3 import S3Blobs, S3Settings
 from store.database import Database, DatabaseUnavailable
 from store.migrate import migrate
 from store.postgres import PostgresDatabase
@@ -19,6 +24,27 @@ def open_database(settings: Settings) -> Database:
     path = database_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     return SqliteDatabase(path)
+
+
+def open_blobs(settings: Settings, *, ids: Ids, clock: Clock) -> BlobDriver:
+    """The bucket is first asked when a blob is."""
+    storage = settings.storage
+    if storage.driver != "s3":
+        return FilesystemBlobs(settings.data / "blobs", clock=clock, ids=ids)
+    return S3Blobs(
+        S3Settings(
+            bucket=storage.s3_bucket,
+            endpoint_url=storage.s3_endpoint_url,
+            prefix=storage.s3_prefix,
+            region=storage.s3_region,
+            access_key_id=storage.s3_access_key_id,
+            secret_access_key=storage.s3_secret_access_key,
+            sse=storage.s3_sse,
+            kms_key_id=storage.s3_kms_key_id,
+            redirect=storage.s3_redirect,
+        ),
+        ids=ids,
+    )
 
 
 @asynccontextmanager

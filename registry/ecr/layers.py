@@ -130,7 +130,7 @@ async def get_download_url_for_layer(ecr: Registry, call: Call) -> Result:
         raise LayerNotFound(registry, name, text)
     if not await rows.is_referenced(ecr.database, repository_id, blob.digest):
         raise LayerInaccessible(registry, name, text)
-    url = await ecr.pull.url(blob, seconds=LIFETIME)
+    url = await ecr.pull.url(blob, seconds=LIFETIME, client=call.source_ip)
     if url is None:
         url = ecr.endpoint(registry, call) + ecr.links.make(repository_id, blob.digest)
     return {"downloadUrl": url, "layerDigest": blob.digest}

@@ -18,7 +18,7 @@ from registry.accesses import creation
 from registry.ecr import authorization, images, layers, policies, repositories, templates
 from registry.ecr.call import Call, Registry, Result, name_of, read_name, registry_of
 from registry.errors import TABLE, RegistryError, StorageFull, Unavailable
-from store.blobs.driver import NoRoom
+from store.blobs.driver import NoRoom, StoreUnavailable
 from store.database import DatabaseFull, DatabaseUnavailable
 
 Handler: TypeAlias = Callable[[Registry, Call], Awaitable[Result]]
@@ -150,6 +150,8 @@ def translate(error: Exception) -> AwsError | None:
         error = StorageFull(str(error))
     elif isinstance(error, DatabaseUnavailable):
         error = Unavailable("the registry's database does not answer: try again soon")
+    elif isinstance(error, StoreUnavailable):
+        error = Unavailable("the registry's store does not answer: try again soon")
     if not isinstance(error, RegistryError):
         return None
     row = TABLE[type(error)]

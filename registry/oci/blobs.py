@@ -37,7 +37,7 @@ async def get_blob(registry: Registry, call: Call) -> Reply:
     headers = _headers(blob.digest)
     if matches(call.headers.get("If-None-Match"), blob.digest):
         return Reply(304, headers)
-    url = await registry.pull.url(blob, seconds=LINK_LIFETIME)
+    url = await registry.pull.url(blob, seconds=LINK_LIFETIME, client=call.circumstances.source_ip)
     if url is not None:
         return Reply(307, [("Location", url), ("Docker-Content-Digest", blob.digest)])
     start, length = 0, blob.size

@@ -12,7 +12,7 @@ from registry.oci.call import Call, Registry
 from registry.oci.routes import MethodUnknown, Route, Router
 from registry.oci.uploads import span
 from registry.uploads import ClientGone
-from store.blobs.driver import NoRoom
+from store.blobs.driver import NoRoom, StoreUnavailable
 from store.database import DatabaseFull, DatabaseUnavailable
 
 API_VERSION = ("Docker-Distribution-Api-Version", "registry/2.0")
@@ -86,9 +86,10 @@ class OciBoundary:
             return self._auth(error, call, route)
         if isinstance(error, NoRoom | DatabaseFull):
             return _domain(StorageFull(str(error)), call)
-        if isinstance(error, DatabaseUnavailable):
+        if isinstance(error, DatabaseUnavailable | StoreUnavailable):
             self._report(error, call)
-            return _domain(Unavailable("the registry's database does not answer: try again soon"), call)
+            what = "database" if isinstance(error, DatabaseUnavailable) else "store"
+            return _domain(Unavailable(f"the registry's {what} does not answer: try again soon"), call)
         self._report(error, call)
         return _error(
             500, "UNKNOWN", f"the registry failed on this request (request id {call.circumstances.request_id})"

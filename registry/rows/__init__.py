@@ -20,6 +20,7 @@ from registry.rows.blobs import (
     keep_blob,
     link_blob,
     list_condemned,
+    list_staged,
     unlink_blob,
     unlink_unreferenced,
 )
@@ -154,6 +155,7 @@ __all__ = [
     "list_referrers",
     "list_repositories",
     "list_resource_tags",
+    "list_staged",
     "list_tags",
     "list_templates",
     "match_templates",

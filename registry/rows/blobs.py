@@ -211,3 +211,9 @@ async def find_unknown_keys(database: Database, keys: Sequence[str]) -> list[str
         )
         unknown.difference_update(key for (key,) in rows)
     return sorted(unknown)
+
+
+async def list_staged(database: Database) -> set[str]:
+    """The names of all uploads' bytes, up to their first space: what stays the same of them."""
+    rows = await database.fetch("SELECT staged FROM uploads")
+    return {staged.partition(" ")[0] for (staged,) in rows}

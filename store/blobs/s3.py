@@ -481,11 +481,7 @@ class _S3Writer:
             await self._send(wanted)
 
     async def _send(self, size: int) -> None:
-        whole = b"".join(self._held)
-        data, rest = whole[:size], whole[size:]
-        self._held = [rest] if rest else []
-        self._size = len(rest)
-        del whole, rest
+        data = self._take(size)
         if not self._state.upload:
             self._state = await self._blobs.begin(self._state)
         number = self._state.last + 1 + self._skip
@@ -499,6 +495,19 @@ class _S3Writer:
             return
         self._skip = 0
         self._state = self._state.with_part(number, len(data), etag)
+
+    def _take(self, size: int) -> bytes:
+        """The first `size` bytes held, which are held no longer; copied once."""
+        taken, missing = [], size
+        while missing:
+            piece = self._held.pop(0)
+            if len(piece) > missing:
+                self._held.insert(0, piece[missing:])
+                piece = piece[:missing]
+            taken.append(piece)
+            missing -= len(piece)
+        self._size -= size
+        return b"".join(taken)
 
     async def close(self) -> str:
         if self._over:
