@@ -18,6 +18,7 @@ from auth.iam import (
     profiles,
     providers,
     roles,
+    simulate,
     users,
 )
 from auth.iam.call import Iam, Row
@@ -39,6 +40,7 @@ OPERATIONS: Final[tuple[Row, ...]] = (
     *providers.ROWS,
     *account.ROWS,
     *details.ROWS,
+    *simulate.ROWS,
 )
 
 

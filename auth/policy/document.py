@@ -21,6 +21,8 @@ class Kind(StrEnum):
     CONTROL = "service control policy"
     REPOSITORY = "repository policy"
     REGISTRY = "registry policy"
+    RESOURCE = "resource-based policy"
+    """Of any service: what a simulation is given."""
     TRUST = "role trust policy"
 
 
@@ -113,8 +115,8 @@ def parse_policy(
 CURRENT_VERSION = "2012-10-17"
 OLD_VERSION = "2008-10-17"
 
-NAMES_PRINCIPALS = {Kind.REPOSITORY, Kind.REGISTRY, Kind.TRUST}
-_WITHOUT_RESOURCE = {Kind.TRUST, Kind.REPOSITORY}
+NAMES_PRINCIPALS = {Kind.REPOSITORY, Kind.REGISTRY, Kind.RESOURCE, Kind.TRUST}
+_WITHOUT_RESOURCE = {Kind.TRUST, Kind.REPOSITORY, Kind.RESOURCE}
 _ELEMENTS = {
     "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
 }  # fmt: skip
@@ -174,6 +176,7 @@ class _Fault(Enum):
 _ONE_MESSAGE = {
     Kind.REPOSITORY: "Invalid repository policy provided",
     Kind.REGISTRY: "Invalid registry policy provided",
+    Kind.RESOURCE: "Invalid resource-based policy provided",
     Kind.CONTROL: "The provided policy document does not meet the requirements of the specified policy type.",
 }
 """Who says nothing more precise."""

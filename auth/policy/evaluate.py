@@ -223,6 +223,7 @@ _EXPLICIT = {
     Kind.CONTROL: "a service control policy",
     Kind.REPOSITORY: "a resource-based policy",
     Kind.REGISTRY: "a resource-based policy",
+    Kind.RESOURCE: "a resource-based policy",
     Kind.TRUST: "the role trust policy",
 }
 

@@ -58,3 +58,13 @@ def is_there(kind: EntityKind, identifier: str) -> Unit[bool]:
     """Part of a unit that hangs something on it."""
     rows = yield f"SELECT 1 FROM {_TABLES[kind]} WHERE id = ?", (identifier,)
     return bool(rows)
+
+
+async def find_groups_of(database: Database, user_id: str) -> list[StoredEntity]:
+    """By name."""
+    rows = await database.fetch(
+        "SELECT g.id, g.account, g.name, g.path, '' FROM group_members m JOIN user_groups g ON g.id = m.group_id "
+        "WHERE m.user_id = ? ORDER BY g.folded",
+        (user_id,),
+    )
+    return [StoredEntity(EntityKind.GROUP, *row) for row in rows]

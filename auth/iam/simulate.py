@@ -1,0 +1,489 @@
+"""The policy simulator (SimulateCustomPolicy, SimulatePrincipalPolicy, GetContextKeysForCustomPolicy,
+GetContextKeysForPrincipalPolicy)."""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from auth.access import Access, Principal, PrincipalKind, Value
+from auth.directory import identity_arn
+from auth.iam.call import Accesses, Call, Iam, Result, Row, invalid_input, mark, no_such, on_everything, page_of
+from auth.iam.identities import arn_of
+from auth.iam.managed import CATALOGUE
+from auth.iam.simulation import Outcome, Scene, aggregate, opening, play
+from auth.policy import conditions
+from auth.policy.document import Kind, Policy, PolicyMalformed, Source, Statement, parse_policy
+from auth.policy.evaluate import PolicySet
+from auth.policy.patterns import Match, compile_match, plain_tokens
+from auth.rows import directory as rows
+from auth.rows.entities import EntityKind, StoredEntity, find_entity, find_groups_of
+from aws.arn import Arn
+
+_AT_ONCE: Final = 20_000
+"""Decisions in one answer; a page ends before it holds more."""
+_APART: Final = 500
+"""Decisions that are made in the event loop; more are made beside it."""
+_ACTION: Final = re.compile(r"[a-zA-Z0-9-]+:[a-zA-Z0-9]+", re.ASCII)
+_SCENARIOS: Final = frozenset(
+    {"EC2-VPC-InstanceStore", "EC2-VPC-InstanceStore-Subnet", "EC2-VPC-EBS", "EC2-VPC-EBS-Subnet"}
+)
+_READERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "numeric": conditions.read_number,
+    "boolean": conditions.read_boolean,
+    "date": conditions.read_date,
+    "ip": conditions.read_address,
+    "binary": conditions.read_binary,
+}
+"""How a value of a ContextKeyType is read; None is what cannot be."""
+
+
+async def simulate_custom_policy(iam: Iam, call: Call) -> Result:  # noqa: ARG001 - handlers are called alike
+    params = call.params
+    if "ResourcePolicy" in params and "CallerArn" not in params:
+        _refuse("CallerArn", "it is required with a ResourcePolicy")
+    levels = params.get("OrderedOrganizationPolicyInputList")
+    controls = None
+    if levels is not None:
+        controls = tuple(
+            PolicySet(
+                _parse_all(
+                    level.get("ServiceControlPolicyInputList", ()),
+                    Kind.CONTROL,
+                    f"OrderedOrganizationPolicyInputList.{number}.ServiceControlPolicyInputList",
+                )
+            )
+            for number, level in enumerate(levels, 1)
+        )
+    caller = _caller(params["CallerArn"]) if "CallerArn" in params else _stranger(call.account)
+    played = _Played(_parse_all(params["PolicyInputList"], Kind.IDENTITY, "PolicyInputList"))
+    return await _answer(params, played.scene(params, caller, _given_boundary(params), controls), played)
+
+
+async def simulate_principal_policy(iam: Iam, call: Call) -> Result:
+    params = call.params
+    entity = await _source_of(iam, call)
+    excluded = _Exclusions(params.get("PolicyExclusionList", ()))
+    given = _parse_all(params.get("PolicyInputList", ()), Kind.IDENTITY, "PolicyInputList")
+    own = [policy for policy in await _policies_of(iam, entity) if not excluded.identity(policy)]
+    boundary = _given_boundary(params)
+    if boundary is None and not excluded.has("permission-boundary"):
+        boundary = await _boundary_of(iam, entity)
+    controls = await _controls_over(iam, entity.account, excluded)
+    caller = _caller(params["CallerArn"]) if "CallerArn" in params else _principal_of(entity)
+    played = _Played([*(policy.policy for policy in own), *given])
+    return await _answer(params, played.scene(params, caller, boundary, controls), played)
+
+
+async def get_context_keys_for_custom_policy(iam: Iam, call: Call) -> Result:  # noqa: ARG001 - handlers are called alike
+    return _keys_of(_parse_all(call.params["PolicyInputList"], Kind.IDENTITY, "PolicyInputList"))
+
+
+async def get_context_keys_for_principal_policy(iam: Iam, call: Call) -> Result:
+    entity = await _source_of(iam, call)
+    own = [policy.policy for policy in await _policies_of(iam, entity)]
+    return _keys_of([*own, *_parse_all(call.params.get("PolicyInputList", ()), Kind.IDENTITY, "PolicyInputList")])
+
+
+# -- what is played
+
+
+class _Played:
+    """The identity-based policies and the resource's, and which of them a statement stands in."""
+
+    def __init__(self, identity: Sequence[Policy]) -> None:
+        self._identity = identity
+        self._policies = {statement: policy for policy in identity for statement in policy.statements}
+
+    def scene(
+        self,
+        params: Mapping[str, Any],
+        caller: Principal,
+        boundary: PolicySet | None,
+        controls: tuple[PolicySet, ...] | None,
+    ) -> Scene:
+        """Raises AwsError (InvalidInput)."""
+        option = params.get("ResourceHandlingOption")
+        if option is not None and option not in _SCENARIOS:
+            _refuse("ResourceHandlingOption", f'"{option}" is none of {", ".join(sorted(_SCENARIOS))}')
+        resource = None
+        if "ResourcePolicy" in params:
+            if caller.kind is not PrincipalKind.USER:
+                raise invalid_input("Invalid caller - Caller must be an IAM user in this context.")
+            policy = _parse(params["ResourcePolicy"], Kind.RESOURCE, "ResourcePolicy", Source.RESOURCE)
+            self._policies |= dict.fromkeys(policy.statements, policy)
+            resource = PolicySet([policy])
+        return Scene(
+            caller,
+            PolicySet(self._identity),
+            _context(params.get("ContextEntries", ())),
+            _owner(params["ResourceOwner"]) if "ResourceOwner" in params else caller.account,
+            boundary,
+            controls,
+            resource,
+        )
+
+    def render(self, statement: Statement) -> Result:
+        """The model's Statement."""
+        policy = self._policies[statement]
+        start, end = opening(policy, statement), statement.end
+        return {
+            "SourcePolicyId": policy.name,
+            "SourcePolicyType": policy.source.value,
+            "StartPosition": {"Line": start.line, "Column": start.column},
+            "EndPosition": {"Line": end.line, "Column": end.column},
+        }
+
+
+def _parse(text: str, kind: Kind, name: str, source: Source = Source.NONE) -> Policy:
+    try:
+        return parse_policy(text, kind, name=name, source=source)
+    except PolicyMalformed as error:
+        _refuse(name, f"{error.message} (line {error.line}, column {error.column})")
+
+
+def _parse_all(texts: Iterable[str], kind: Kind, name: str) -> list[Policy]:
+    """The policies of an input list, named as AWS does: `PolicyInputList.1`. Raises AwsError (InvalidInput)."""
+    return [_parse(text, kind, f"{name}.{number}") for number, text in enumerate(texts, 1)]
+
+
+def _given_boundary(params: Mapping[str, Any]) -> PolicySet | None:
+    texts = params.get("PermissionsBoundaryPolicyInputList") or ()
+    if len(texts) > 1:
+        _refuse("PermissionsBoundaryPolicyInputList", "there can be one permissions boundary")
+    return PolicySet(_parse_all(texts, Kind.BOUNDARY, "PermissionsBoundaryPolicyInputList")) if texts else None
+
+
+def _context(entries: Iterable[Mapping[str, Any]]) -> dict[str, Value]:
+    """Context keys in lower case. Raises AwsError for values that are not of their type."""
+    context: dict[str, Value] = {}
+    for entry in entries:
+        name, values = entry.get("ContextKeyName", ""), entry.get("ContextKeyValues", [])
+        kind = entry.get("ContextKeyType", "string")
+        several = kind.endswith("List")
+        read = _READERS.get(kind.removesuffix("List"))
+        if not name or (len(values) != 1 and not several):
+            _refuse("ContextEntries", f'the context key "{name}" of the type {kind} has one value')
+        for value in values:
+            if read is not None and read(value) is None:
+                _refuse("ContextEntries", f'"{value}" of the context key "{name}" is not of the type {kind}')
+        context[name.lower()] = tuple(values) if several else values[0]
+    return context
+
+
+def _refuse(what: str, why: str) -> NoReturn:
+    raise invalid_input(f"Invalid Input {what}: {why}.")
+
+
+# -- who calls
+
+
+_CALLERS: Final = {
+    "user": PrincipalKind.USER,
+    "role": PrincipalKind.ROLE_SESSION,
+    "group": PrincipalKind.FEDERATED_USER,
+}
+"""A group is nobody who calls; it stands for whom no resource policy names."""
+
+
+def _caller(arn: str) -> Principal:
+    """Somebody who need not exist. Raises AwsError (InvalidInput)."""
+    kind, account, name = _entity_in(arn, "CallerArn")
+    return Principal(_CALLERS[kind], account, arn, "", identity_arn=arn, name=name)
+
+
+def _principal_of(entity: StoredEntity) -> Principal:
+    arn = arn_of(entity.kind, entity)
+    return Principal(
+        _CALLERS[entity.kind], entity.account, arn, entity.id, identity_arn=arn, identity_id=entity.id, name=entity.name
+    )
+
+
+def _stranger(account: str) -> Principal:
+    """Where nothing is said of the caller, nothing depends on it."""
+    return Principal(PrincipalKind.USER, account, "", "")
+
+
+def _owner(text: str) -> str:
+    """ResourceOwner: an account's number, or the ARN of its root user."""
+    account = text if ":" not in text else text.removeprefix("arn:aws:iam::").removesuffix(":root")
+    if not re.fullmatch(r"[0-9]{12}", account, re.ASCII):
+        _refuse("ResourceOwner", f'"{text}" is no account')
+    return account
+
+
+def _entity_in(arn: str, parameter: str) -> tuple[EntityKind, str, str]:
+    """Kind, account and name of the user, group or role that an ARN names. Raises AwsError (InvalidInput)."""
+    try:
+        parsed = Arn.parse(arn)
+        kind = EntityKind(parsed.resource.partition("/")[0])
+    except ValueError:
+        kind = EntityKind.PROFILE
+    name = arn.rpartition("/")[2]
+    if kind not in _CALLERS or parsed.service != "iam" or not name:
+        _refuse(parameter, f'"{arn}" is not the ARN of an IAM user, group or role')
+    return kind, parsed.account, name
+
+
+async def _source_of(iam: Iam, call: Call) -> StoredEntity:
+    """The user, group or role of PolicySourceArn. Raises AwsError (NoSuchEntity, InvalidInput)."""
+    arn = call.params["PolicySourceArn"]
+    kind, account, name = _entity_in(arn, "PolicySourceArn")
+    entity = await find_entity(iam.database, kind, account, name) if account == call.account else None
+    if entity is None or arn_of(kind, entity) != arn:
+        raise no_such(kind, name)
+    return entity
+
+
+# -- what an entity has
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An identity-based policy as an entity has it. `arn` is a managed policy's; of an inline one `name` is its own,
+    `owner` and `kind` are whose it is."""
+
+    policy: Policy
+    arn: str
+    name: str
+    kind: EntityKind
+    owner: str
+
+
+async def _policies_of(iam: Iam, entity: StoredEntity) -> list[_Held]:
+    """Its own and those of its groups, named as the simulator does: a managed policy by its name, an inline one by whom it
+    is embedded in (`role_builder_push`)."""
+    owners = {entity.id: (entity.kind, entity.name)}
+    if entity.kind is EntityKind.USER:
+        owners |= {group.id: (group.kind, group.name) for group in await find_groups_of(iam.database, entity.id)}
+    held = []
+    for one in await rows.list_inline_documents(iam.database, list(owners)):
+        kind, owner = owners[one.owner_id]
+        identifier = f"{kind}_{owner}_{one.name}"
+        policy = iam.directory.compile(one.document, Kind.IDENTITY, identifier, "", Source(kind.value))
+        held.append(_Held(policy, "", one.name, kind, owner))
+    attached = await rows.list_attached_arns(iam.database, list(owners))
+    for arn, (name, text) in (await _documents(iam, [arn for _, arn in attached])).items():
+        source = Source.AWS_MANAGED if arn in CATALOGUE else Source.USER_MANAGED
+        policy = iam.directory.compile(text, Kind.IDENTITY, name, "", source)
+        held.append(_Held(policy, arn, name, entity.kind, entity.name))
+    return held
+
+
+async def _documents(iam: Iam, arns: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """ARN -> (name, text of the default version), in their order."""
+    own = await rows.find_managed_documents(iam.database, [arn for arn in dict.fromkeys(arns) if arn not in CATALOGUE])
+    found = {}
+    for arn in arns:
+        if arn in CATALOGUE:
+            found[arn] = (CATALOGUE[arn].name, CATALOGUE[arn].document)
+        elif arn in own:
+            found[arn] = own[arn]
+    return found
+
+
+async def _boundary_of(iam: Iam, entity: StoredEntity) -> PolicySet | None:
+    if not entity.boundary:
+        return None
+    documents = await _documents(iam, [entity.boundary])
+    return PolicySet(
+        iam.directory.compile(text, Kind.BOUNDARY, name, arn, Source.USER_MANAGED)
+        for arn, (name, text) in documents.items()
+    )
+
+
+async def _controls_over(iam: Iam, account: str, excluded: "_Exclusions") -> tuple[PolicySet, ...] | None:
+    """What the organisation says of the account; None where it says nothing."""
+    root = Principal(PrincipalKind.ROOT, account, identity_arn("", account, "", "root"), account, identity_id=account)
+    grants = await iam.directory.grants(root)
+    if not grants.organization or not grants.controls or excluded.has("scp"):
+        return None
+    return tuple(
+        PolicySet(policy for policy in level.policies if not excluded.named(policy.arn)) for level in grants.controls
+    )
+
+
+class _Exclusions:
+    """PolicyExclusionList: policies that are played as if they were not there."""
+
+    def __init__(self, identifiers: Iterable[Mapping[str, Any]]) -> None:
+        """Raises AwsError (InvalidInput)."""
+        self._types: set[str] = set()
+        self._arns: list[Match] = []
+        self._inline: set[tuple[str, str, str]] = set()
+        for one in identifiers:
+            if len(one) != 1:
+                _refuse("PolicyExclusionList", "an identifier is a type, an ARN or an inline policy, and one of them")
+            if "PolicyType" in one:
+                self._types.add(one["PolicyType"])
+            elif "PolicyArn" in one:
+                self._arns.append(_compile_arn(one["PolicyArn"]))
+            else:
+                inline = one["InlinePolicyIdentifier"]
+                self._inline.add((inline["PolicyName"], inline["AttachmentType"], inline["AttachmentName"].lower()))
+
+    def has(self, kind: str) -> bool:
+        return kind in self._types
+
+    def named(self, arn: str) -> bool:
+        return any(matches(arn) for matches in self._arns)
+
+    def identity(self, held: _Held) -> bool:
+        if held.arn:
+            return self.has("aws-managed" if held.arn in CATALOGUE else "user-managed") or self.named(held.arn)
+        return self.has("inline") or (held.name, held.kind, held.owner.lower()) in self._inline
+
+
+def _compile_arn(arn: str) -> Match:
+    """`*` once and `?` in the name, nowhere else."""
+    try:
+        parsed = Arn.parse(arn)
+    except ValueError:
+        _refuse("PolicyExclusionList", f'"{arn}" is no ARN')
+    fixed, _, name = arn.rpartition("/")
+    if "/" not in parsed.resource or set(fixed) & set("*?") or name.count("*") > 1:
+        _refuse("PolicyExclusionList", f'"{arn}" has wildcards where there can be none')
+    return compile_match(plain_tokens(arn))
+
+
+# -- the answer
+
+
+async def _answer(params: Mapping[str, Any], scene: Scene, played: _Played) -> Result:
+    """One result an action; a page begins at the action whose number its marker holds."""
+    limit, marker = page_of(params)
+    actions, resources = _actions(params["ActionNames"]), _resources(params.get("ResourceArns") or ["*"])
+    if marker and not marker.isdecimal():
+        _refuse("Marker", "it is none that this operation returned")
+    first = int(marker or 0)
+    last = first + max(1, min(limit, _AT_ONCE // len(resources)))
+    shown = actions[first:last]
+
+    def act() -> list[list[Outcome]]:
+        return [[play(scene, action, resource) for resource in resources] for action in shown]
+
+    outcomes = await asyncio.to_thread(act) if len(shown) * len(resources) > _APART else act()
+    result: Result = {
+        "EvaluationResults": [
+            _render(action, resources, several, played) for action, several in zip(shown, outcomes, strict=True)
+        ],
+        "IsTruncated": last < len(actions),
+    }
+    if last < len(actions):
+        result["Marker"] = mark(str(last))
+    return result
+
+
+def _actions(names: Sequence[str]) -> Sequence[str]:
+    for name in names:
+        if not _ACTION.fullmatch(name):
+            _refuse("Actions", f'"{name}" is not a service and one of its operations, as in ecr:PutImage')
+    return names
+
+
+def _resources(arns: Sequence[str]) -> Sequence[str]:
+    for arn in arns:
+        if arn != "*":
+            try:
+                Arn.parse(arn)
+            except ValueError:
+                _refuse("ResourceArns", f'"{arn}" is neither an ARN nor "*"')
+    return list(dict.fromkeys(arns))
+
+
+def _render(action: str, resources: Sequence[str], outcomes: Sequence[Outcome], played: _Played) -> Result:
+    """The model's EvaluationResult."""
+    whole = aggregate(outcomes)
+    result: Result = {
+        "EvalActionName": action,
+        "EvalResourceName": _template(resources),
+        "EvalDecision": whole.decision,
+        "MatchedStatements": [played.render(one) for one in whole.matched],
+        "MissingContextValues": whole.missing,
+        "OrganizationsDecisionDetail": _detail("AllowedByOrganizations", whole.organization),
+        "PermissionsBoundaryDecisionDetail": _detail("AllowedByPermissionsBoundary", whole.boundary),
+    }
+    if resources == ["*"]:
+        return result
+    if whole.organization is not False:
+        result["EvalDecisionDetails"] = dict(whole.by_source)
+    result["ResourceSpecificResults"] = [
+        {
+            "EvalResourceName": resource,
+            "EvalResourceDecision": one.decision,
+            "MatchedStatements": [played.render(statement) for statement in one.matched],
+            "MissingContextValues": one.missing or None,
+            "EvalDecisionDetails": dict(one.by_source) or None,
+            "PermissionsBoundaryDecisionDetail": _detail("AllowedByPermissionsBoundary", one.boundary),
+        }
+        for resource, one in zip(resources, outcomes, strict=True)
+    ]
+    return result
+
+
+def _detail(name: str, answer: bool | None) -> dict[str, bool] | None:
+    return None if answer is None else {name: answer}
+
+
+_TEMPLATES: Final = {
+    "ecr:repository": "ecr:${Region}:${Account}:repository/${RepositoryName}",
+    "ecs:cluster": "ecs:${Region}:${Account}:cluster/${ClusterName}",
+    "ecs:container-instance": "ecs:${Region}:${Account}:container-instance/${ClusterName}/${ContainerInstanceId}",
+    "ecs:service": "ecs:${Region}:${Account}:service/${ClusterName}/${ServiceName}",
+    "ecs:task": "ecs:${Region}:${Account}:task/${ClusterName}/${TaskId}",
+    "ecs:task-definition": (
+        "ecs:${Region}:${Account}:task-definition/${TaskDefinitionFamilyName}:${TaskDefinitionRevisionNumber}"
+    ),
+    "ecs:capacity-provider": "ecs:${Region}:${Account}:capacity-provider/${CapacityProviderName}",
+    "ecs:task-set": "ecs:${Region}:${Account}:task-set/${ClusterName}/${ServiceName}/${TaskSetId}",
+    "iam:user": "iam::${Account}:user/${UserNameWithPath}",
+    "iam:group": "iam::${Account}:group/${GroupNameWithPath}",
+    "iam:role": "iam::${Account}:role/${RoleNameWithPath}",
+    "iam:policy": "iam::${Account}:policy/${PolicyNameWithPath}",
+    "iam:instance-profile": "iam::${Account}:instance-profile/${InstanceProfileNameWithPath}",
+    "iam:oidc-provider": "iam::${Account}:oidc-provider/${OidcProviderName}",
+}
+"""What ARNs of these services look like (Service Authorization Reference, "Resource types defined by ..")."""
+
+
+def _template(resources: Sequence[str]) -> str:
+    """The form of the ARNs; `*` for all resources, for several forms and for one that is not known."""
+    forms = set()
+    for arn in resources:
+        _, _, service, _, _, resource = arn.split(":", 5) if arn != "*" else ("*",) * 6
+        forms.add(_TEMPLATES.get(f"{service}:{resource.partition('/')[0]}"))
+    form = forms.pop()
+    return "*" if form is None or forms else f"arn:${{Partition}}:{form}"
+
+
+def _keys_of(policies: Iterable[Policy]) -> Result:
+    names: dict[str, str] = {}
+    for policy in policies:
+        for statement in policy.statements:
+            for key, name in statement.asks:
+                names.setdefault(key, name)
+    return {"ContextKeyNames": list(names.values())}
+
+
+# -- leave
+
+
+def _on_source(action: str) -> Accesses:
+    return lambda _, call: [Access(f"iam:{action}", call.params["PolicySourceArn"])]
+
+
+ROWS: Final[tuple[Row, ...]] = (
+    Row("SimulateCustomPolicy", simulate_custom_policy, on_everything("SimulateCustomPolicy")),
+    Row("SimulatePrincipalPolicy", simulate_principal_policy, _on_source("SimulatePrincipalPolicy")),
+    Row(
+        "GetContextKeysForCustomPolicy",
+        get_context_keys_for_custom_policy,
+        on_everything("GetContextKeysForCustomPolicy"),
+    ),
+    Row(
+        "GetContextKeysForPrincipalPolicy",
+        get_context_keys_for_principal_policy,
+        _on_source("GetContextKeysForPrincipalPolicy"),
+    ),
+)
