@@ -18,7 +18,7 @@ SUSPENDED: Final = "SUSPENDED"
 KEYS_AT_MOST: Final = 2
 """Access keys of a root user (IAM, "IAM and AWS STS quotas")."""
 _ID: Final = re.compile(r"[0-9]{12}")
-_EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_EMAIL: Final = re.compile(r"""(?!\.)[!#$*+\-./0-9=?A-Z^_`a-z{}~]+@(?![.-])[A-Za-z0-9.-]*\.[A-Za-z0-9.-]*(?<![.-])""")
 _NAME: Final = re.compile(r"[\x20-\x7e]{1,50}")
 
 
@@ -117,14 +117,15 @@ class Accounts:
 
 def add(account: StoredAccount) -> Unit[None]:
     """Part of a unit. Raises AccountRefused, EmailTaken."""
+    if (yield from rows.has_account(account.id)):
+        raise AccountRefused(f"there is an account {account.id} already")
     if (yield from rows.find_email(account.email)) is not None:
         raise EmailTaken(f"another account has the address {account.email}")
-    if not (yield from rows.insert_account(account)):
-        raise AccountRefused(f"there is an account {account.id} already")
+    yield from rows.insert_account(account)
 
 
 def is_email(text: str) -> bool:
-    """As Organizations takes them."""
+    """As Organizations takes them (API reference, CreateAccount, Email)."""
     return 6 <= len(text) <= 64 and _EMAIL.fullmatch(text) is not None
 
 

@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -196,7 +197,7 @@ class LiveServer:
     def client(self, service: str, *, region: str | None = None, **options: Any) -> Any:
         """A boto3 client of the root key. It makes one attempt, so that a test sees the first answer."""
         config = botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=60)
-        client = boto3.session.Session().client(
+        client = _session().client(
             service,
             **{
                 "endpoint_url": self.url,
@@ -248,6 +249,17 @@ def free_port(host: str = "127.0.0.1") -> int:
                 continue
             return port
     raise AssertionError(f"no free port on {host}")
+
+
+_SESSIONS = threading.local()
+
+
+def _session() -> boto3.session.Session:
+    """This thread's: it reads each service model once, and two threads must not make clients of one at a time."""
+    if not hasattr(_SESSIONS, "session"):
+        _SESSIONS.session = boto3.session.Session()
+    session: boto3.session.Session = _SESSIONS.session
+    return session
 
 
 def _unverified() -> ssl.SSLContext:
