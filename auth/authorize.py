@@ -6,7 +6,7 @@ It gathers what counts (the caller's policies, the resource's, the organisation'
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from auth.access import ALLOWED, Access, Circumstances, Decision, Principal, PrincipalKind, SessionKind, Value
@@ -43,6 +43,8 @@ class Facts:
     registry: PolicySet | None = None
     trust: PolicySet | None = None
     tags: tuple[tuple[str, str], ...] = ()
+    spares_root: bool = False
+    """Whether these policies leave the owner's root user alone."""
 
 
 class Resources(Protocol):
@@ -136,6 +138,8 @@ class Gate:
             access.resource,
             self._context(now, principal, access, circumstances, grants, facts),
         )
+        if facts.spares_root and principal.kind is PrincipalKind.ROOT and principal.account == facts.owner:
+            facts = replace(facts, repository=None, registry=None)
         force = InForce(
             identity=grants.identity,
             boundary=grants.boundary,

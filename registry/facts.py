@@ -25,6 +25,8 @@ ACCOUNT_SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "BLOB_MOUNTING": ("ENABLED", "DISABLED"),
 }
 """Name -> values (ECR, PutAccountSetting); the first holds until another one is put."""
+_WAYS_OUT: Final = frozenset({"ecr:DeleteRepositoryPolicy", "ecr:DeleteRegistryPolicy"})
+"""Who locked everyone out, the root user too, would have nobody to ask here."""
 _REMEMBERED = 10_000
 _REPOSITORY = "repository/"
 
@@ -47,8 +49,9 @@ class RegistryFacts:
         """Of a repository's ARN, of a pattern of such ARNs, or (`*`) of the caller's own registry."""
         resource = access.resource
         key = (account, region) if resource == "*" else resource
-        every, only_v1 = await self._remember(key, lambda: self._load(resource, account, region))
-        return every if access.action in V1_ACTIONS else only_v1
+        for_v1, for_others = await self._remember(key, lambda: self._load(resource, account, region))
+        found = for_v1 if access.action in V1_ACTIONS else for_others
+        return replace(found, spares_root=True) if access.action in _WAYS_OUT else found
 
     async def setting(self, registry: RegistryId, name: str) -> str:
         """The value of an account setting that there is."""

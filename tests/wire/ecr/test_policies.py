@@ -225,6 +225,20 @@ def test_a_policy_that_locks_its_author_out_takes_force(server: LiveServer, ecr:
     admin.delete_repository_policy(repositoryName=name)
 
 
+def test_the_root_user_can_always_delete_a_policy(ecr: "ECRClient", root: Client, name: str) -> None:
+    text = policy(statement("Deny", "ecr:*"))
+    assert refusal(ecr.set_repository_policy, repositoryName=name, policyText=text)[0] == "InvalidParameterException"
+    ecr.set_repository_policy(repositoryName=name, policyText=text, force=True)
+    denied = ("AccessDeniedException", refused(ROOT, "ecr:SetRepositoryPolicy", arn(name), EXPLICIT))
+    assert refusal(ecr.set_repository_policy, repositoryName=name, policyText=text, force=True) == denied
+    assert root("GET", f"/v2/{name}/tags/list").status == 403
+    ecr.delete_repository_policy(repositoryName=name)
+    ecr.put_registry_policy(policyText=policy(deny("ecr:*", Principal="*")))
+    assert refusal(ecr.get_registry_policy)[0] == "AccessDeniedException"
+    ecr.delete_registry_policy()
+    assert root("GET", f"/v2/{name}/tags/list").status == 200
+
+
 # -- registry policies
 
 
