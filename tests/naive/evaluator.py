@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import IntEnum
 from typing import Any
 
@@ -184,7 +184,7 @@ def _itself(caller: dict[str, Any]) -> set[str]:
 
 def _behind(caller: dict[str, Any]) -> set[str]:
     """How a policy names the user or role whose session the caller is, or else the caller."""
-    return {caller.get("identity_arn"), caller.get("identity_id")}
+    return {caller.get(name, caller["arn"]) for name in ("identity_arn", "identity_id")}
 
 
 def _principal_matches(case: Case, statement: Statement) -> bool:
@@ -205,7 +205,7 @@ def _principal_matches(case: Case, statement: Statement) -> bool:
 
 def _reach(case: Case, statement: Statement) -> Grant:
     caller = case["principal"]
-    named = _named(statement.get("Principal", "*"))
+    named = _named(statement["Principal"])
     if named & _itself(caller) and caller["kind"] != "Account":  # the root user's ARN is the account's
         return Grant.DIRECT
     if "*" in named:
@@ -232,8 +232,10 @@ def matches(pattern: list[Token], text: str) -> bool:
     """Walks through the pattern with the set of places in the text that it can have reached."""
     reached = {0}
     for token in pattern:
+        if not reached:
+            return False
         if token == ANY:
-            reached = set(range(min(reached, default=len(text) + 1), len(text) + 1))
+            reached = set(range(min(reached), len(text) + 1))
         elif token == ANY_IN_SEGMENT:
             reached = {end for start in reached for end in range(start, len(text) + 1) if ":" not in text[start:end]}
         elif token == ONE:
@@ -321,10 +323,7 @@ def _arn_like(wanted: list[Token], value: str) -> bool:
 
 
 def _number(text: str) -> Decimal | None:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return None
+    return Decimal(text) if re.fullmatch(r"[+-]?\d+(\.\d+)?", text) else None
 
 
 def _moment(text: str) -> datetime | None:

@@ -31,6 +31,7 @@ _REPOSITORIES = [
     _REGISTRY + "team-b/web",
     _REGISTRY + "nora/web",
     _REGISTRY + "team-*/web",
+    _REGISTRY + "ab/aab/abb",
     f"arn:aws:ecr:us-east-1:{_PARTNER}:repository/team-a/web",
     "*",
 ]
@@ -38,12 +39,12 @@ _ROLES = [_ROLE, f"arn:aws:iam::{_HOME}:role/other", f"arn:aws:iam::{_PARTNER}:r
 
 _VALUES: dict[str, list[str]] = {
     "aws:username": ["nora", "ben", "team-a"],
-    "aws:PrincipalTag/team": ["team-a", "team-b", "Team-A", "", "*"],
-    "ecr:ResourceTag/team": ["team-a", "team-b", "Team-A", "", "t?am", "${aws:username}"],
+    "aws:PrincipalTag/team": ["team-a", "team-b", "Team-A", "", "*", "team.a", "team\na", "[team]", "a\\b"],
+    "ecr:ResourceTag/team": ["team-a", "team-b", "Team-A", "", "t?am", "${aws:username}", "team.a", "team\na", "a$b"],
     "aws:SecureTransport": ["true", "false"],
     "aws:SourceIp": ["203.0.113.7", "203.0.113.200", "198.51.100.1", "2001:db8::7", "somewhere"],
     "aws:CurrentTime": ["2026-03-01T00:00:00Z", "2026-03-01T12:30:00Z", "2025-12-31T23:59:59Z", "1772323200"],
-    "aws:MultiFactorAuthAge": ["0", "300", "300.0", "1000", "-5", "soon"],
+    "aws:MultiFactorAuthAge": ["0", "300", "300.0", "1000", "-5", "soon", "NaN", "", "1_0"],
     "aws:SourceArn": [f"arn:aws:sqs:eu-central-1:{_HOME}:builds", f"arn:aws:sqs:us-east-1:{_PARTNER}:a:b", "builds"],
     "ecr:Fingerprint": ["b3RoZXI=", "QmluYXJ5", "AAECAw=="],
 }
@@ -62,7 +63,7 @@ _ACTION_PATTERNS = {
         "ecr:*Image",
     ],
     "roles": ["sts:AssumeRole", "sts:assumerole", "sts:*", "sts:TagSession", "sts:AssumeRole*"],
-    "anything": ["*", "iam:*"],
+    "anything": ["*", "*", "iam:*"],
 }
 _RESOURCE_PATTERNS = [
     "*",
@@ -98,6 +99,11 @@ _TEXTS = [
     "${aws:PrincipalTag/team}",
     "${aws:PrincipalTag/team, 'team-a'}",
     "t${?}am",
+    "team?a",
+    "t*.a",
+    "[team]",
+    "a\\b",
+    "a${$}b",
     "${aws:TagKeys}",
     "cost-*",
     "owner",
@@ -114,7 +120,15 @@ _FAMILIES: dict[str, list[Any]] = {
     "String": _TEXTS,
     "Arn": _ARNS,
     "Numeric": ["300", "0", 300, 0.5, "1000", "-5"],
-    "Date": ["2026-03-01T00:00:00Z", "2026-03-01", "2026-03-01T13:30:00+01:00", 1772323200, "1772323200"],
+    "Date": [
+        "2026-03-01T00:00:00Z",
+        "2026-03-01",
+        "2026-03",
+        "2026-03-01T12:30Z",
+        "2026-03-01T13:30:00+01:00",
+        1772323200,
+        "1772323200",
+    ],
     "Bool": ["true", "false", True, False, "True"],
     "BinaryEquals": ["b3RoZXI=", "QmluYXJ5"],
     "IpAddress": ["203.0.113.0/24", "203.0.113.128/25", "198.51.100.1", "2001:DB8::/32", "0.0.0.0/0"],
@@ -210,10 +224,7 @@ def _documents(random: Random, topic: str, count: int, *, whole: bool = False) -
     return [
         _document(
             random,
-            [
-                _statement(random, topic) | _resource(random, topic, whole=whole)
-                for _ in range(random.choice([1, 1, 2, 3]))
-            ],
+            [_statement(random, topic) | _resource(random, topic, whole=whole) for _ in range(_length(random))],
         )
         for _ in range(count)
     ]
@@ -221,7 +232,7 @@ def _documents(random: Random, topic: str, count: int, *, whole: bool = False) -
 
 def _resource_based(random: Random, topic: str, name: str) -> Json:
     statements = []
-    for _ in range(random.choice([1, 1, 2, 3])):
+    for _ in range(_length(random)):
         statement = _statement(random, topic, only=True) | {"Principal": _principal(random)}
         if name == "registry":
             statement |= _resource(random, topic, whole=True)
@@ -230,6 +241,11 @@ def _resource_based(random: Random, topic: str, name: str) -> Json:
             del statement["Principal"]
         statements.append(statement)
     return _document(random, statements)
+
+
+def _length(random: Random) -> int:
+    """How many statements a document has: a few, now and then many."""
+    return random.randrange(20, 60) if random.random() < 0.01 else random.choice([1, 1, 2, 3])
 
 
 def _document(random: Random, statements: list[Json]) -> Json:
@@ -241,21 +257,25 @@ def _document(random: Random, statements: list[Json]) -> Json:
 
 def _statement(random: Random, topic: str, *, only: bool = False) -> Json:
     """Without its resource and principal. `only`: with the actions of the topic alone."""
-    patterns = _ACTION_PATTERNS[topic] if only or random.random() < 0.7 else _ACTION_PATTERNS["anything"]
-    statement: Json = {"Effect": "Deny" if random.random() < 0.15 else "Allow"}
+    patterns = _ACTION_PATTERNS[topic] if only or random.random() < 0.8 else _ACTION_PATTERNS["anything"]
+    if random.random() < 0.2 and (topic == "images" or not only):  # a trust policy's actions must be known
+        patterns = [_blurred(random, it, 4) for it in (_IMAGE_ACTIONS if topic == "images" else _ROLE_ACTIONS)]
+    statement: Json = {"Effect": "Deny" if random.random() < 0.12 else "Allow"}
     element = "Action" if only or random.random() < 0.9 else "NotAction"
     statement[element] = _one_or_several(random, patterns)
-    if random.random() < 0.4:
+    if random.random() < 0.35:
         statement["Condition"] = _condition(random)
     return statement
 
 
 def _resource(random: Random, topic: str, *, whole: bool) -> Json:
-    if random.random() < 0.25:
+    if random.random() < 0.4:
         return {"Resource": "*"}
     patterns = _RESOURCE_PATTERNS if topic == "images" else _ROLE_PATTERNS
     if whole:
         patterns = [it for it in patterns if it == "*" or it.count(":") >= 5]
+    if topic == "images" and random.random() < 0.4:
+        patterns = [_blurred(random, it, len("arn:aws:ecr:")) for it in _REPOSITORIES if it != "*"]
     return {"Resource" if random.random() < 0.85 else "NotResource": _one_or_several(random, patterns)}
 
 
@@ -269,8 +289,25 @@ def _condition(random: Random) -> Json:
             operator += "IfExists" if random.random() < 0.2 else ""
             if random.random() < (0.6 if key.lower() == "aws:tagkeys" else 0.1):
                 operator = random.choice(["ForAllValues:", "ForAnyValue:"]) + operator
-        condition.setdefault(operator, {})[key] = _one_or_several(random, _FAMILIES[family])
+        values = _FAMILIES[family]
+        if family == "String" and random.random() < 0.3:
+            values = [_blurred(random, it, 0) for it in ("team-a", "team.a", "team\na", "cost-center", "nora")]
+        condition.setdefault(operator, {})[key] = _one_or_several(random, values)
     return condition
+
+
+def _blurred(random: Random, text: str, start: int) -> str:
+    """The text with wildcards for some of what follows `start`. All colons of an ARN stay: one that lost some would be
+    an incomplete ARN, and a pattern that nobody writes."""
+    for _ in range(random.randrange(4)):
+        place = random.randrange(start, len(text) + 1)
+        if random.random() < 0.5:
+            end = place + random.randrange(6)
+            if ":" not in text[place:end]:
+                text = text[:place] + "*" + text[end:]
+        elif text[place : place + 1] not in {"", ":"}:
+            text = text[:place] + "?" + text[place + 1 :]
+    return text
 
 
 _NAMES = sorted(
