@@ -1,10 +1,14 @@
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.live import LiveServer
+from tests.wire.client import Client
 from tests.wire.organizations.conftest import Account, Organization, fresh_name, refusal
+
+if TYPE_CHECKING:
+    from types_boto3_sts import STSClient
 
 
 def administrator(organization: Organization) -> dict[str, str]:
@@ -17,9 +21,8 @@ def administrator(organization: Organization) -> dict[str, str]:
     return {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
 
 
-def assumed(organization: Organization, arn: str) -> dict[str, str]:
-    """Credentials of a session of a role, for an administrator of the management account."""
-    sts = organization.management.client("sts", **administrator(organization))
+def assumed(sts: "STSClient", arn: str) -> dict[str, str]:
+    """Credentials of a session of a role."""
     found = sts.assume_role(RoleArn=arn, RoleSessionName="tests")["Credentials"]
     return {
         "aws_access_key_id": found["AccessKeyId"],
@@ -61,7 +64,8 @@ def test_administrators_of_the_management_account_administrate_a_created_account
     status = organization.client.create_account(Email=f"{fresh_name()}@example.test", AccountName="a", **named)
     account = status["CreateAccountStatus"]["AccountId"]
     name = role or "OrganizationAccountAccessRole"
-    session = assumed(organization, f"arn:aws:iam::{account}:role/{name}")
+    sts = organization.management.client("sts", **administrator(organization))
+    session = assumed(sts, f"arn:aws:iam::{account}:role/{name}")
     server.client("ecr", **session).create_repository(repositoryName="some/images")
     iam = server.client("iam", **session)
     found = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
@@ -130,12 +134,15 @@ def test_an_account_moves_from_where_it_is_to_where_it_is_not(organization: Orga
 
 def test_a_closed_account_signs_no_more_and_stays_a_member(organization: Organization, account: Account):
     organization.join(account)
-    account.client("ecr").create_repository(repositoryName="some/images")
-    password = account.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
-    assert password
-    organization.client.close_account(AccountId=account.id)
-    code, _ = refused_key(account)
-    assert code == "UnrecognizedClientException"
+    ecr = account.client("ecr")
+    ecr.describe_repositories()
+    token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    with Client(organization.management.server, authorization=f"Basic {token}") as docker:
+        assert docker("GET", "/v2/").status == 200
+        organization.client.close_account(AccountId=account.id)
+        assert docker("GET", "/v2/").status == 401
+    code, _ = refusal(ecr.describe_repositories)
+    assert code == "UnrecognizedClient"
     shown = organization.client.describe_account(AccountId=account.id)["Account"]
     assert (shown["Status"], shown["State"]) == ("SUSPENDED", "CLOSED")
     assert refusal(organization.client.close_account, AccountId=account.id)[0] == "AccountAlreadyClosed"
@@ -146,10 +153,14 @@ def test_a_closed_account_signs_no_more_and_stays_a_member(organization: Organiz
     assert refusal(organization.client.close_account, AccountId="999999999999")[0] == "AccountNotFound"
 
 
-def refused_key(account: Account) -> tuple[str, int]:
-    with pytest.raises(account.client("ecr").exceptions.ClientError) as caught:
-        account.client("ecr").describe_repositories()
-    return caught.value.response["Error"]["Code"], caught.value.response["ResponseMetadata"]["HTTPStatusCode"]
+def test_sessions_in_a_closed_account_end(organization: Organization, server: LiveServer):
+    account = organization.account()
+    role = f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole"
+    sts = organization.management.client("sts", **administrator(organization))
+    ecr = server.client("ecr", **assumed(sts, role))
+    ecr.describe_repositories()
+    organization.client.close_account(AccountId=account)
+    assert refusal(ecr.describe_repositories)[0] == "UnrecognizedClient"
 
 
 def test_accounts_leave_and_are_removed_and_the_management_account_neither(
