@@ -12,6 +12,7 @@ from typing import Protocol
 from auth.access import ALLOWED, Access, Circumstances, Decision, Principal, PrincipalKind, SessionKind, Value
 from auth.directory import Directory, Grants, is_limited
 from auth.errors import AccessDenied
+from auth.policy.document import Kind
 from auth.policy.evaluate import InForce, PolicySet, Reason, Request, Verdict, evaluate, sentence
 from aws.dispatch import Call
 from base.clock import Clock, moment
@@ -92,7 +93,7 @@ class Gate:
         for access in accesses:
             judgement = await self.judge(principal, access, circumstances)
             if not judgement.verdict.allowed:
-                return Decision(allowed=False, refused=access, sentence=sentence(judgement.request, judgement.verdict))
+                return Decision(allowed=False, refused=access, sentence=_say(judgement))
         return ALLOWED
 
     async def authorize(self, principal: Principal, accesses: Iterable[Access], circumstances: Circumstances) -> None:
@@ -226,6 +227,18 @@ class Gate:
         for key, given in access.keys:
             context[key.lower()] = given
         return context
+
+
+def _say(judgement: Judgement) -> str:
+    """AWS's sentence about a denial. Of a role that may not be assumed neither its trust is told nor whether it exists;
+    only what the caller's own policies deny is."""
+    request, verdict = judgement.request, judgement.verdict
+    own = verdict.reason is Reason.EXPLICIT_DENY and verdict.kind is not Kind.TRUST
+    if judgement.force.trust is None or own:
+        return sentence(request, verdict)
+    return (
+        f"User: {request.principal.arn} is not authorized to perform: {request.action} on resource: {request.resource}"
+    )
 
 
 def circumstances_of(call: Call[Principal]) -> Circumstances:

@@ -57,6 +57,7 @@ class Secrets:
 class Auth:
     challenge: str
     anonymous_pull: bool
+    plain_issuers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from auth.epoch import Epoch
 from auth.iam import operations as iam
 from auth.iam.call import Iam
 from auth.iam.managed import CATALOGUE
+from auth.issuers import Issuers
 from auth.keys import SigningKeys
 from auth.organizations import operations as organizations
 from auth.organizations.call import Organizations
@@ -189,11 +190,21 @@ class App:
             self._vault,
             self.registry.clock,
             settled={self._root.id: self._root.principal.account},
+            plain_issuers=self._settings.auth.plain_issuers,
         )
 
     def _sts(self) -> Sts:
         clock = self.registry.clock
-        return Sts(self.directory, self.keyring, self.sessions, Messages(self._vault, clock), clock)
+        return Sts(
+            self.database,
+            self.directory,
+            self.gate,
+            self.keyring,
+            self.sessions,
+            Messages(self._vault, clock),
+            Issuers(time.monotonic, plain_hosts=self._settings.auth.plain_issuers),
+            clock,
+        )
 
     def _ecr_registry(self) -> EcrRegistry:
         def endpoint(registry: RegistryId, call: EcrCall) -> str:

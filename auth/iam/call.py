@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
@@ -37,6 +37,8 @@ class Iam:
     vault: Vault
     clock: Clock
     settled: Mapping[str, str] = field(default_factory=dict)
+    plain_issuers: Collection[str] = ()
+    """Hosts of identity providers that may be spoken to over http."""
 
 
 Handler: TypeAlias = Callable[[Iam, Call], Awaitable[Result]]

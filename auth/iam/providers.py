@@ -3,10 +3,9 @@ DeleteOpenIDConnectProvider, UpdateOpenIDConnectProviderThumbprint, AddClientIDT
 RemoveClientIDFromOpenIDConnectProvider, and their tags)."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Final
-from urllib.parse import urlsplit
 
 from auth.access import Access
 from auth.iam import tags
@@ -23,6 +22,7 @@ from auth.iam.call import (
     validation,
 )
 from auth.iam.identities import shown_time
+from auth.issuers import is_issuer
 from auth.rows import providers as rows
 from auth.rows import tags as tag_rows
 from auth.rows.providers import StoredProvider
@@ -34,14 +34,13 @@ MAX_CLIENT_IDS: Final = 100
 MAX_THUMBPRINTS: Final = 5
 PROVIDERS_AT_MOST: Final = 100
 _KIND: Final = "oidc-provider/"
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _THUMBPRINT: Final = re.compile(r"[0-9a-fA-F]{40}", re.ASCII)
 
 
 async def create_provider(iam: Iam, call: Call) -> Result:
     """Nobody connects to the issuer: certificates are checked when its keys are fetched, so that no thumbprint is needed."""
     params = call.params
-    url = check_url(params["Url"])
+    url = check_url(params["Url"], iam.plain_issuers)
     client_ids = _check_client_ids(params.get("ClientIDList", ()))
     thumbprints = _check_thumbprints(params.get("ThumbprintList", ()))
     given = tags.read_tags(params.get("Tags", ()))
@@ -139,15 +138,9 @@ async def list_provider_tags(iam: Iam, call: Call) -> Result:
     return await tags.list_page(iam, provider.arn, call)
 
 
-def check_url(url: str) -> str:
-    """An issuer's address: https, or http on this host, and neither query nor fragment. Raises AwsError."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    secure = url.startswith("https://") or (url.startswith("http://") and host in _LOOPBACK)
-    if not host or not secure or parts.query or parts.fragment or parts.username or port == 0 or not url.isprintable():
+def check_url(url: str, plain_hosts: Collection[str]) -> str:
+    """An issuer's address. Raises AwsError."""
+    if not is_issuer(url, plain_hosts):
         raise validation("Invalid Open ID Connect Provider URL")
     return url
 

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from auth.access import Access, Principal, PrincipalKind, Session
+from auth.authorize import Gate
 from auth.credentials import Keyring
 from auth.directory import Directory
+from auth.issuers import Issuers
 from auth.sessions import Sessions, TemporaryKey
 from auth.sts.messages import Messages
 from aws import dispatch
 from aws.errors import AwsError, Common
 from base.clock import Clock, moment
+from store.database import Database
 
 Call: TypeAlias = dispatch.Call[Principal]
 Result: TypeAlias = dict[str, Any]
@@ -21,10 +24,13 @@ Result: TypeAlias = dict[str, Any]
 class Sts:
     """What the handlers work on."""
 
+    database: Database
     directory: Directory
+    gate: Gate
     keyring: Keyring
     sessions: Sessions
     messages: Messages
+    issuers: Issuers
     clock: Clock
 
 

@@ -4,11 +4,16 @@ from functools import partial
 from typing import Final
 
 from auth.access import Access, Principal
-from auth.sts import federation, identity, roles
+from auth.sts import federation, identity, roles, web_identity
 from auth.sts.call import Row, Sts
 from aws.dispatch import Operation, Service
 
-OPERATIONS: Final[tuple[Row, ...]] = (*identity.ROWS, *roles.ROWS, *federation.ROWS)
+OPERATIONS: Final[tuple[Row, ...]] = (
+    *identity.ROWS,
+    *roles.ROWS,
+    *web_identity.ROWS,
+    *federation.ROWS,
+)
 
 
 def make_service(sts: Sts) -> Service[Principal, Access]:
