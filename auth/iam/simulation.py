@@ -56,7 +56,7 @@ def play(scene: Scene, action: str, resource: str) -> Outcome:
         repository=scene.resource,
         owner=owner,
     )
-    verdict = evaluate(request, force)
+    verdict = evaluate(request, force, thorough=True)
     within = scene.controls is None or all(_decide(level, request) == ALLOWED for level in scene.controls)
     crossing = within and owner not in {"", scene.caller.account}
     return Outcome(

@@ -152,6 +152,22 @@ def compile_clause(written: str, name: str, values: Sequence[str], *, variables:
     return Clause(written, known, quantifier, if_exists, name, key, tuple(values), used, holds)
 
 
+def all_of(conditions: Sequence[Holds]) -> Holds | None:
+    """Whether all hold; None of none."""
+    match conditions:
+        case []:
+            return None
+        case [only]:
+            return only
+        case [first, second]:
+            return lambda context: first(context) and second(context)
+
+    def holds(context: Context) -> bool:
+        return all(one(context) for one in conditions)
+
+    return holds
+
+
 def _presence(key: str, values: Sequence[str]) -> Holds:
     wanted = {value.lower() for value in values}
     return lambda context: ("false" if context.get(key) else "true") in wanted
@@ -330,17 +346,22 @@ def read_binary(text: str) -> bytes | None:
 @lru_cache(1024)
 def read_address(text: str) -> tuple[int, int] | None:
     """Version and number. An IPv4 address in IPv6's clothes is the IPv4 address."""
+    four = _FOUR.fullmatch(text)
+    if four is not None:
+        a, b, c, d = map(int, four.groups())
+        number = a << 24 | b << 16 | c << 8 | d
+        return (4, number) if a < 256 and b < 256 and c < 256 and d < 256 else None
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.IPv6Address(text)
     except ValueError:
         return None
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.scope_id is not None:
-            return None
-        address = address.ipv4_mapped or address
-    return address.version, int(address)
+    if address.scope_id is not None:
+        return None
+    mapped = address.ipv4_mapped
+    return (6, int(address)) if mapped is None else (4, int(mapped))
 
 
+_FOUR = re.compile(r"(0|[1-9][0-9]{0,2})" + r"\.(0|[1-9][0-9]{0,2})" * 3, re.ASCII)
 _NETWORK = re.compile(r"[0-9a-fA-F:.]{2,45}(?:/[0-9]{1,3})?", re.ASCII)
 
 
@@ -361,10 +382,12 @@ def _compile_addresses(_: Operator, values: Sequence[str]) -> Match:
 
     def match(text: str) -> bool:
         address = read_address(text)
-        if address is None:
-            return False
-        version, number = address
-        return any(version == its_version and number >> host == prefix for its_version, prefix, host in networks)
+        if address is not None:
+            version, number = address
+            for its_version, prefix, host in networks:
+                if number >> host == prefix and version == its_version:
+                    return True
+        return False
 
     return match
 

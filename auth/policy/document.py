@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any, NoReturn
 
-from auth.policy.conditions import Clause, Family, compile_clause, find_operator, read_date
-from auth.policy.patterns import Actions, Resources, compile_actions, compile_resources
+from auth.policy.conditions import Clause, Family, Holds, all_of, compile_clause, find_operator, read_date
+from auth.policy.patterns import Actions, Covers, Resources, compile_actions, compile_resources
 from auth.policy.principals import Principals, compile_principals, is_principal
 from auth.policy.scanner import Lines, Node, Number, Unreadable, plain, scan
 
@@ -77,8 +77,14 @@ class Statement:
     resources: Resources | None = field(repr=False, default=None)
     principals: Principals | None = field(repr=False, default=None)
     clauses: tuple[Clause, ...] = field(repr=False, default=())
+    covers: Covers | None = field(repr=False, default=None)
+    """Whether it is about a resource; None where it is about all."""
+    holds: Holds | None = field(repr=False, default=None)
+    """Whether all clauses do; None where there are none."""
     asks: tuple[tuple[str, str], ...] = field(repr=False, default=())
     """The context keys that its conditions and variables read: in lower case, and as they are written."""
+    reads: frozenset[str] = field(repr=False, default=frozenset())
+    """The same, in lower case."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +114,7 @@ def parse_policy(
     statements = tuple(
         reader.compile(node, number, arn or name, source, variables=variables) for number, node in enumerate(nodes)
     )
-    keys = frozenset(key for statement in statements for key, _ in statement.asks)
+    keys = frozenset(key for statement in statements for key in statement.reads)
     return Policy(name, arn, kind, source, version, identifier, statements, text, keys)
 
 
@@ -258,7 +264,10 @@ class _Reader:
             resources,
             principals,
             clauses,
+            None if resources is None or resources.everything else resources.cover,
+            all_of([clause.holds for clause in clauses]),
             tuple(asks.items()),
+            frozenset(asks),
         )
 
     def _fail(self, fault: _Fault, offset: int, detail: str, *, name: str = "", message: str = "") -> NoReturn:

@@ -6,13 +6,17 @@ from enum import StrEnum
 
 from auth.access import Principal, PrincipalKind, Value
 from auth.policy.document import Kind, Policy, Statement
+from auth.policy.index import Index
+from auth.policy.patterns import SEGMENTS
 from auth.policy.principals import Naming, provider_of
 
-_REMEMBERED = 50_000
-"""Statements in what a set remembers by action, at the most."""
+_REMEMBERED = 200_000
+"""Statements in what a set remembers by action, about."""
+_ACTIONS = 5_000
+"""Actions that a set remembers, at the most."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for each decision, and a frozen one takes three times as long
 class Request:
     """What is asked. `context` has its keys in lower case (`aws:sourceip`); tag keys keep to that, too."""
 
@@ -26,42 +30,95 @@ class PolicySet:
     """Several policies of one kind, compiled together: what a statement may apply to is found by action and resource
     without looking at each statement."""
 
+    __slots__ = ("_by_action", "_order", "_relevant", "_remembered", "_statements", "keys", "policies")
+
     def __init__(self, policies: Iterable[Policy] = ()) -> None:
         self.policies: tuple[Policy, ...] = tuple(policies)
         self.keys: frozenset[str] = frozenset().union(*(policy.keys for policy in self.policies))
         self._statements = [statement for policy in self.policies for statement in policy.statements]
-        self._by_action: dict[str, list[Statement]] = {}
+        self._order = {statement: number for number, statement in enumerate(self._statements)}
+        self._by_action: dict[str, _Relevant] = {}
+        self._relevant: dict[tuple[Statement, ...], _Relevant] = {}
         self._remembered = 0
 
     def about(self, request: Request, missing: dict[str, str]) -> list[Statement]:
-        """The statements whose action, resource and conditions match, in order. Adds the context keys that they ask for
-        in vain to `missing`."""
-        context = request.context
-        found = []
-        for statement in self._candidates(request.action):
-            resources = statement.resources
-            if resources is not None and not resources.cover(request.resource, context):
-                continue
-            for key, name in statement.asks:
-                if key not in context:
-                    missing.setdefault(key, name)
-            if all(clause.holds(context) for clause in statement.clauses):
-                found.append(statement)
+        """The statements whose action, resource and conditions match, in order; of principals this knows nothing. Adds the
+        context keys that are asked for in vain to `missing`: from lower case to as they are written."""
+        tail = sixth_segment(request.resource)
+        found = [*self.denying(request, tail, missing), *self.allowing(request, tail, missing, thorough=True)]
+        return self._in_order(found)
+
+    def denying(self, request: Request, tail: str | None, missing: dict[str, str]) -> list[Statement]:
+        """Those that deny. `tail` is what `sixth_segment` says of the resource."""
+        index = (self._by_action.get(request.action) or self._remember(request.action)).denying
+        return [] if index is None else self._in_order(_matching(index, request, tail, missing, True))
+
+    def allowing(
+        self, request: Request, tail: str | None, missing: dict[str, str], *, thorough: bool
+    ) -> list[Statement]:
+        """Those that allow; if not `thorough`, one of them."""
+        index = (self._by_action.get(request.action) or self._remember(request.action)).allowing
+        return [] if index is None else self._in_order(_matching(index, request, tail, missing, thorough))
+
+    def _in_order(self, found: list[Statement]) -> list[Statement]:
+        if len(found) > 1:
+            found.sort(key=self._order.__getitem__)
         return found
 
-    def _candidates(self, action: str) -> list[Statement]:
-        found = self._by_action.get(action)
-        if found is None:
-            found = [statement for statement in self._statements if statement.actions.cover(action)]
-            self._remembered += len(found) + 1
-            if self._remembered > _REMEMBERED:
-                self._by_action.clear()
-                self._remembered = len(found) + 1
-            self._by_action[action] = found
-        return found
+    def _remember(self, action: str) -> "_Relevant":
+        """Actions are few, but for those that a simulator is asked about; most have the same statements as others."""
+        statements = tuple(statement for statement in self._statements if statement.actions.cover(action))
+        relevant = self._relevant.get(statements)
+        if self._remembered > _REMEMBERED or len(self._by_action) > _ACTIONS:
+            self._by_action.clear()
+            self._relevant.clear()
+            self._remembered = 0
+        if relevant is None:
+            relevant = _Relevant(_index(statements, "Deny"), _index(statements, "Allow"))
+            self._relevant[statements] = relevant
+            self._remembered += len(statements)
+        self._by_action[action] = relevant
+        return relevant
 
 
 @dataclass(frozen=True, slots=True)
+class _Relevant:
+    """The statements about an action. None: there are none."""
+
+    denying: Index | None
+    allowing: Index | None
+
+
+def _index(statements: Iterable[Statement], effect: str) -> Index | None:
+    """With those that have no conditions first: they cost least."""
+    found = [statement for statement in statements if statement.effect == effect]
+    found.sort(key=lambda statement: statement.holds is not None)
+    return Index(found) if found else None
+
+
+def _matching(
+    index: Index, request: Request, tail: str | None, missing: dict[str, str], thorough: bool
+) -> list[Statement]:
+    resource, context = request.resource, request.context
+    present = context.keys()
+    found = []
+    for statement in index.near(resource, tail):
+        covers = statement.covers
+        if covers is not None and not covers(resource, context):
+            continue
+        holds = statement.holds
+        if holds is not None or statement.asks:
+            if not statement.reads <= present:
+                missing.update((key, name) for key, name in statement.asks if key not in context)
+            if holds is not None and not holds(context):
+                continue
+        found.append(statement)
+        if not thorough:
+            break
+    return found
+
+
+@dataclass(slots=True)  # made for each decision, and a frozen one takes three times as long
 class InForce:
     """The policies that count for a request.
 
@@ -98,7 +155,7 @@ class Reason(StrEnum):
     NO_TRUST = "no role trust policy allows"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for each decision, and a frozen one takes three times as long
 class Verdict:
     """The answer. `statements` decided it; `kind` is the kind of policy that denied, explicitly or by saying nothing."""
 
@@ -110,110 +167,136 @@ class Verdict:
     """Context keys that a statement asked for and the request did not have, as the policy writes them."""
 
 
-def evaluate(request: Request, force: InForce) -> Verdict:
-    """Never raises."""
-    return _Decision(request, force).verdict()
+def evaluate(request: Request, force: InForce, *, thorough: bool = False) -> Verdict:
+    """Never raises. Looks no further than the answer needs, so of several statements that allow one is named; `thorough`
+    names all of them, and all context keys that any of them asks for in vain."""
+    tail = sixth_segment(request.resource)
+    missing: dict[str, str] = {}
+    denies = _denying(request, force, tail, missing)
+    if denies and not thorough:
+        return Verdict(False, Reason.EXPLICIT_DENY, denies[0].kind, tuple(denies), tuple(missing.values()))
+    grants: list[Statement] = []
+    if force.identity is not None:
+        grants = force.identity.allowing(request, tail, missing, thorough=thorough)
+    by_identity = bool(grants)
+    by_resource = trusted = Naming.NONE
+    for policies in (force.repository, force.registry, force.trust):
+        if policies is not None:
+            for statement in policies.allowing(request, tail, missing, thorough=True):
+                naming = naming_of(statement, request, force)
+                if naming is not Naming.NONE:
+                    grants.append(statement)
+                    by_resource = max(by_resource, naming)
+                    if statement.kind is Kind.TRUST:
+                        trusted = max(trusted, naming)
+    by_boundary, by_session, by_controls = True, not force.federated_without, True
+    if force.boundary is not None:
+        by_boundary = bool(force.boundary.allowing(request, tail, missing, thorough=thorough))
+    if force.session is not None:
+        by_session = bool(force.session.allowing(request, tail, missing, thorough=thorough))
+    for level in force.controls:
+        by_controls &= bool(level.allowing(request, tail, missing, thorough=thorough))
+
+    asked = tuple(missing.values()) if missing else ()
+    if denies:
+        return Verdict(False, Reason.EXPLICIT_DENY, denies[0].kind, tuple(denies), asked)
+    reason = Reason.NO_CONTROL
+    if by_controls:
+        reason = _combine(request.principal, force, by_identity, by_resource, trusted, by_boundary, by_session)
+    if reason is Reason.ALLOWED or reason is Reason.ROOT:
+        return Verdict(True, reason, None, tuple(grants), asked)
+    return Verdict(False, reason, _SILENT[reason], (), asked)
 
 
-class _Decision:
-    """One decision: what each kind of policy says, then what that comes to."""
+def _denying(request: Request, force: InForce, tail: str | None, missing: dict[str, str]) -> list[Statement]:
+    """In the order in which a kind is named where several deny."""
+    denies: list[Statement] = []
+    for policies in (
+        force.identity,
+        force.repository,
+        force.registry,
+        force.trust,
+        force.boundary,
+        force.session,
+        *force.controls,
+    ):
+        if policies is not None:
+            found = policies.denying(request, tail, missing)
+            if found:
+                denies += [one for one in found if _concerns(one, request, force)]
+    return denies
 
-    def __init__(self, request: Request, force: InForce) -> None:
-        self._request = request
-        self._force = force
-        self._missing: dict[str, str] = {}
-        self._denies: list[Statement] = []
-        self._grants: list[Statement] = []
 
-    def verdict(self) -> Verdict:
-        force, request = self._force, self._request
-        identity = self._allows(force.identity)
-        named, trusted = Naming.NONE, Naming.NONE
-        grants = list(identity)
-        for resource in (force.repository, force.registry):
-            if resource is not None:
-                named = max(named, self._names(resource))
-        if force.trust is not None and request.action.lower().startswith("sts:"):
-            trusted = self._names(force.trust)
-            named = max(named, trusted)
-        boundary = force.boundary is None or bool(self._allows(force.boundary))
-        session = (force.session is None and not force.federated_without) or bool(self._allows(force.session))
-        controls = not sum(not self._allows(level) for level in force.controls)
-        if self._denies:
-            return self._deny(Reason.EXPLICIT_DENY, self._denies[0].kind, self._denies)
-        if not controls:
-            return self._deny(Reason.NO_CONTROL, Kind.CONTROL)
-        principal = request.principal
-        root = _is_root(principal, force)
-        own = not force.owner or force.owner == principal.account
-        trust = force.trust is not None and request.action.lower().startswith("sts:")
-        if trust and own and trusted is Naming.NONE:
-            return self._deny(Reason.NO_TRUST, Kind.TRUST)
-        granted = bool(identity) or root
-        if named is Naming.ALONE or (own and named is Naming.DIRECT):
-            return self._allow(grants)
-        if own and named is Naming.LIMITED:
-            granted = True
-        if principal.kind is PrincipalKind.ANONYMOUS:
-            return self._deny(Reason.NO_RESOURCE, Kind.REPOSITORY)
-        if not granted:
-            return self._deny(Reason.NO_IDENTITY, Kind.IDENTITY)
-        if not boundary:
-            return self._deny(Reason.NO_BOUNDARY, Kind.BOUNDARY)
-        if not session:
-            return self._deny(Reason.NO_SESSION, Kind.SESSION)
-        if not own and named is Naming.NONE:
-            if trust:
-                return self._deny(Reason.NO_TRUST, Kind.TRUST)
-            return self._deny(Reason.NO_RESOURCE, Kind.REPOSITORY)
-        return self._allow(grants, Reason.ROOT if own and principal.kind is PrincipalKind.ROOT else Reason.ALLOWED)
+def _combine(
+    principal: Principal,
+    force: InForce,
+    by_identity: bool,
+    by_resource: Naming,
+    trusted: Naming,
+    by_boundary: bool,
+    by_session: bool,
+) -> Reason:
+    """What it comes to where nothing denies and the organisation allows ("Determining whether a request is allowed or
+    denied within an account", "Cross-account policy evaluation logic")."""
+    own = not force.owner or force.owner == principal.account
+    if own and force.trust is not None and trusted is Naming.NONE:
+        return Reason.NO_TRUST
+    if by_resource is Naming.ALONE or (own and by_resource is Naming.DIRECT):
+        return Reason.ALLOWED
+    if principal.kind is PrincipalKind.ANONYMOUS:
+        return Reason.NO_RESOURCE if force.trust is None else Reason.NO_TRUST
+    if not (by_identity or (own and by_resource is Naming.LIMITED) or _is_root(principal, force)):
+        return Reason.NO_IDENTITY
+    if not by_boundary:
+        return Reason.NO_BOUNDARY
+    if not by_session:
+        return Reason.NO_SESSION
+    if not own and by_resource is Naming.NONE:
+        return Reason.NO_RESOURCE if force.trust is None else Reason.NO_TRUST
+    return Reason.ROOT if own and principal.kind is PrincipalKind.ROOT else Reason.ALLOWED
 
-    def _allows(self, policies: PolicySet | None) -> list[Statement]:
-        """The statements that allow; those that deny are kept."""
-        allows: list[Statement] = []
-        for statement in policies.about(self._request, self._missing) if policies is not None else ():
-            (allows if statement.effect == "Allow" else self._denies).append(statement)
-        return allows
 
-    def _names(self, policies: PolicySet) -> Naming:
-        """How closely the statements that allow name the caller; those that deny are kept."""
-        request, force = self._request, self._force
-        closest = Naming.NONE
-        for statement in policies.about(request, self._missing):
-            principals = statement.principals
-            if principals is None:
-                continue
-            if principals.excluded:
-                if force.boundary is not None or not principals.spares(request.principal, request.context):
-                    self._denies.append(statement)
-                continue
-            naming = principals.naming(
-                request.principal,
-                request.context,
-                anonymous=force.anonymous_resource and statement.kind is not Kind.TRUST,
-                pinned=any(clause.key == "aws:principalarn" for clause in statement.clauses),
-            )
-            if naming is Naming.NONE:
-                continue
-            if statement.effect == "Deny":
-                self._denies.append(statement)
-                continue
-            self._grants.append(statement)
-            closest = max(closest, naming)
-        return closest
+_SILENT = {
+    Reason.NO_IDENTITY: Kind.IDENTITY,
+    Reason.NO_RESOURCE: Kind.REPOSITORY,
+    Reason.NO_BOUNDARY: Kind.BOUNDARY,
+    Reason.NO_SESSION: Kind.SESSION,
+    Reason.NO_CONTROL: Kind.CONTROL,
+    Reason.NO_TRUST: Kind.TRUST,
+}
 
-    def _allow(self, grants: list[Statement], reason: Reason = Reason.ALLOWED) -> Verdict:
-        return Verdict(True, reason, None, (*grants, *self._grants), tuple(self._missing.values()))
 
-    def _deny(self, reason: Reason, kind: Kind, statements: Iterable[Statement] = ()) -> Verdict:
-        return Verdict(False, reason, kind, tuple(statements), tuple(self._missing.values()))
+def _concerns(statement: Statement, request: Request, force: InForce) -> bool:
+    return statement.principals is None or naming_of(statement, request, force) is not Naming.NONE
+
+
+def naming_of(statement: Statement, request: Request, force: InForce) -> Naming:
+    """How closely a statement of a resource's policy means the caller."""
+    principals = statement.principals
+    if principals is None:
+        return Naming.NONE
+    if principals.excluded:  # it goes with Deny only, and spares nobody who has a boundary
+        spared = force.boundary is None and principals.spares(request.principal, request.context)
+        return Naming.NONE if spared else Naming.DIRECT
+    return principals.naming(
+        request.principal,
+        request.context,
+        anonymous=force.anonymous_resource and statement.kind is not Kind.TRUST,
+        pinned=any(clause.key == "aws:principalarn" for clause in statement.clauses),
+    )
 
 
 def _is_root(principal: Principal, force: InForce) -> bool:
-    """Root, or its session: no identity-based policy says what they may."""
+    """Root, or whom it federated: no identity-based policy says what they may."""
     if principal.kind is PrincipalKind.FEDERATED_USER:
-        return force.identity is None and provider_of(principal) == ""
+        return force.identity is None and not provider_of(principal)
     return principal.kind is PrincipalKind.ROOT
+
+
+def sixth_segment(resource: str) -> str | None:
+    """Of an ARN that has exactly six."""
+    segments = resource.split(":")
+    return segments[5] if len(segments) == SEGMENTS else None
 
 
 _EXPLICIT = {

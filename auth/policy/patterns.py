@@ -252,6 +252,10 @@ class Resources:
     cover: Covers = field(repr=False)
     """Whether the statement is about the resource. What has a variable without a text is like no resource."""
 
+    @property
+    def everything(self) -> bool:
+        return not self.excluded and "*" in self.written
+
 
 def compile_resources(written: Sequence[str], *, excluded: bool, variables: bool) -> Resources:
     patterns = tuple(resource_tokens(one, variables=variables) for one in written)
@@ -260,6 +264,8 @@ def compile_resources(written: Sequence[str], *, excluded: bool, variables: bool
     moving = [pattern for pattern in patterns if not is_fixed(pattern)]
 
     def cover(resource: str, context: Context) -> bool:
+        if not moving:
+            return plain(resource) is not excluded
         matched = plain(resource)
         for pattern in () if matched else moving:
             fixed = resolve(pattern, context)
@@ -267,6 +273,21 @@ def compile_resources(written: Sequence[str], *, excluded: bool, variables: bool
         return matched is not excluded
 
     return Resources(tuple(written), excluded, patterns, used, cover)
+
+
+def literal_tail(pattern: Sequence[Token]) -> tuple[str, bool] | None:
+    """What the sixth segment of an ARN begins with if the pattern is to match it, and whether that is all of it. None
+    where the pattern may match texts of other than six segments only, or has no six."""
+    head = 0
+    for position, part in enumerate(pattern):
+        if not isinstance(part, str):
+            continue
+        colons = part.count(":")
+        if head + colons >= SEGMENTS - 1:
+            tail = part.split(":", SEGMENTS - 1 - head)[-1]
+            return tail, position + 1 == len(pattern)
+        head += colons
+    return None
 
 
 def any_of(matches: Sequence[Match]) -> Match:

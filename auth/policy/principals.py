@@ -86,8 +86,10 @@ class Principals:
             return False
         if principal.kind is PrincipalKind.ROOT:
             return True
-        role = principal.identity_arn
-        return principal.identity_id in self.names or (principal.arn in self.names and (not role or role in self.names))
+        behind = principal.identity_arn in self.names or principal.identity_id in self.names
+        if principal.kind is PrincipalKind.USER:
+            return behind or principal.arn in self.names
+        return principal.arn in self.names and (behind or not principal.identity_arn)
 
 
 def provider_of(principal: Principal) -> str:
