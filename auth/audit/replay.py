@@ -337,4 +337,4 @@ def _without(statement: Statement, unknown: Container[str]) -> Statement:
                     if not (resources.excluded and variable.written in one)
                 ]
         resources = compile_resources(written, excluded=resources.excluded, variables=True) if written else None
-    return replace(statement, clauses=clauses, resources=resources, asks=())
+    return replace(statement, clauses=clauses, resources=resources)

@@ -77,14 +77,30 @@ class Statement:
     resources: Resources | None = field(repr=False, default=None)
     principals: Principals | None = field(repr=False, default=None)
     clauses: tuple[Clause, ...] = field(repr=False, default=())
-    covers: Covers | None = field(repr=False, default=None)
+    covers: Covers | None = field(init=False, repr=False)
     """Whether it is about a resource; None where it is about all."""
-    holds: Holds | None = field(repr=False, default=None)
+    holds: Holds | None = field(init=False, repr=False)
     """Whether all clauses do; None where there are none."""
-    asks: tuple[tuple[str, str], ...] = field(repr=False, default=())
+    asks: tuple[tuple[str, str], ...] = field(init=False, repr=False)
     """The context keys that its conditions and variables read: in lower case, and as they are written."""
-    reads: frozenset[str] = field(repr=False, default=frozenset())
+    reads: frozenset[str] = field(init=False, repr=False)
     """The same, in lower case."""
+
+    def __post_init__(self) -> None:
+        resources = self.resources
+        used = [
+            *(resources.variables if resources else ()),
+            *(one for clause in self.clauses for one in clause.variables),
+        ]
+        asks = {clause.key: clause.name for clause in self.clauses} | {one.key: one.name for one in used if one.key}
+        derived = {
+            "covers": None if resources is None or resources.everything else resources.cover,
+            "holds": all_of([clause.holds for clause in self.clauses]),
+            "asks": tuple(asks.items()),
+            "reads": frozenset(asks),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,10 +262,6 @@ class _Reader:
             for written, keys in _members(members.get("Condition")).items()
             for key, values in _members(keys).items()
         )
-        used = [*(resources.variables if resources else ()), *(one for clause in clauses for one in clause.variables)]
-        asks = dict(
-            [(clause.key, clause.name) for clause in clauses] + [(one.key, one.name) for one in used if one.key]
-        )
         return Statement(
             policy,
             self._kind,
@@ -264,10 +276,6 @@ class _Reader:
             resources,
             principals,
             clauses,
-            None if resources is None or resources.everything else resources.cover,
-            all_of([clause.holds for clause in clauses]),
-            tuple(asks.items()),
-            frozenset(asks),
         )
 
     def _fail(self, fault: _Fault, offset: int, detail: str, *, name: str = "", message: str = "") -> NoReturn:
