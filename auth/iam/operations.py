@@ -13,6 +13,7 @@ from auth.iam import (
     details,
     groups,
     inline,
+    last_accessed,
     linked,
     policies,
     profiles,
@@ -41,6 +42,7 @@ OPERATIONS: Final[tuple[Row, ...]] = (
     *account.ROWS,
     *details.ROWS,
     *simulate.ROWS,
+    *last_accessed.ROWS,
 )
 
 

@@ -4,12 +4,12 @@ GetContextKeysForPrincipalPolicy)."""
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from auth.access import Access, Principal, PrincipalKind, Value
 from auth.directory import identity_arn
-from auth.iam.call import Accesses, Call, Iam, Result, Row, invalid_input, mark, no_such, on_everything, page_of
+from auth.iam.call import Accesses, Call, Iam, Result, Row, invalid_input, mark, on_everything, page_of
+from auth.iam.entities import HeldPolicy, documents_of, entity_of_arn, policies_of, read_entity_arn
 from auth.iam.identities import arn_of
 from auth.iam.managed import CATALOGUE
 from auth.iam.simulation import Outcome, Scene, aggregate, opening, play
@@ -17,8 +17,7 @@ from auth.policy import conditions
 from auth.policy.document import Kind, Policy, PolicyMalformed, Source, Statement, parse_policy
 from auth.policy.evaluate import PolicySet
 from auth.policy.patterns import Match, compile_match, plain_tokens
-from auth.rows import directory as rows
-from auth.rows.entities import EntityKind, StoredEntity, find_entity, find_groups_of
+from auth.rows.entities import StoredEntity
 from aws.arn import Arn
 
 _AT_ONCE: Final = 20_000
@@ -63,10 +62,10 @@ async def simulate_custom_policy(iam: Iam, call: Call) -> Result:  # noqa: ARG00
 
 async def simulate_principal_policy(iam: Iam, call: Call) -> Result:
     params = call.params
-    entity = await _source_of(iam, call)
+    entity = await entity_of_arn(iam, call, "PolicySourceArn")
     excluded = _Exclusions(params.get("PolicyExclusionList", ()))
     given = _parse_all(params.get("PolicyInputList", ()), Kind.IDENTITY, "PolicyInputList")
-    own = [policy for policy in await _policies_of(iam, entity) if not excluded.identity(policy)]
+    own = [policy for policy in await policies_of(iam, entity) if not excluded.identity(policy)]
     boundary = _given_boundary(params)
     if boundary is None and not excluded.has("permission-boundary"):
         boundary = await _boundary_of(iam, entity)
@@ -81,8 +80,8 @@ async def get_context_keys_for_custom_policy(iam: Iam, call: Call) -> Result:  #
 
 
 async def get_context_keys_for_principal_policy(iam: Iam, call: Call) -> Result:
-    entity = await _source_of(iam, call)
-    own = [policy.policy for policy in await _policies_of(iam, entity)]
+    entity = await entity_of_arn(iam, call, "PolicySourceArn")
+    own = [policy.policy for policy in await policies_of(iam, entity)]
     return _keys_of([*own, *_parse_all(call.params.get("PolicyInputList", ()), Kind.IDENTITY, "PolicyInputList")])
 
 
@@ -189,7 +188,7 @@ _CALLERS: Final = {
 
 def _caller(arn: str) -> Principal:
     """Somebody who need not exist. Raises AwsError (InvalidInput)."""
-    kind, account, name = _entity_in(arn, "CallerArn")
+    kind, account, name = read_entity_arn(arn, "CallerArn")
     return Principal(_CALLERS[kind], account, arn, "", identity_arn=arn, name=name)
 
 
@@ -213,80 +212,13 @@ def _owner(text: str) -> str:
     return account
 
 
-def _entity_in(arn: str, parameter: str) -> tuple[EntityKind, str, str]:
-    """Kind, account and name of the user, group or role that an ARN names. Raises AwsError (InvalidInput)."""
-    try:
-        parsed = Arn.parse(arn)
-        kind = EntityKind(parsed.resource.partition("/")[0])
-    except ValueError:
-        kind = EntityKind.PROFILE
-    name = arn.rpartition("/")[2]
-    if kind not in _CALLERS or parsed.service != "iam" or not name:
-        _refuse(parameter, f'"{arn}" is not the ARN of an IAM user, group or role')
-    return kind, parsed.account, name
-
-
-async def _source_of(iam: Iam, call: Call) -> StoredEntity:
-    """The user, group or role of PolicySourceArn. Raises AwsError (NoSuchEntity, InvalidInput)."""
-    arn = call.params["PolicySourceArn"]
-    kind, account, name = _entity_in(arn, "PolicySourceArn")
-    entity = await find_entity(iam.database, kind, account, name) if account == call.account else None
-    if entity is None or arn_of(kind, entity) != arn:
-        raise no_such(kind, name)
-    return entity
-
-
-# -- what an entity has
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """An identity-based policy as an entity has it. `arn` is a managed policy's; of an inline one `name` is its own,
-    `owner` and `kind` are whose it is."""
-
-    policy: Policy
-    arn: str
-    name: str
-    kind: EntityKind
-    owner: str
-
-
-async def _policies_of(iam: Iam, entity: StoredEntity) -> list[_Held]:
-    """Its own and those of its groups, named as the simulator does: a managed policy by its name, an inline one by whom it
-    is embedded in (`role_builder_push`)."""
-    owners = {entity.id: (entity.kind, entity.name)}
-    if entity.kind is EntityKind.USER:
-        owners |= {group.id: (group.kind, group.name) for group in await find_groups_of(iam.database, entity.id)}
-    held = []
-    for one in await rows.list_inline_documents(iam.database, list(owners)):
-        kind, owner = owners[one.owner_id]
-        identifier = f"{kind}_{owner}_{one.name}"
-        policy = iam.directory.compile(one.document, Kind.IDENTITY, identifier, "", Source(kind.value))
-        held.append(_Held(policy, "", one.name, kind, owner))
-    attached = await rows.list_attached_arns(iam.database, list(owners))
-    for arn, (name, text) in (await _documents(iam, [arn for _, arn in attached])).items():
-        source = Source.AWS_MANAGED if arn in CATALOGUE else Source.USER_MANAGED
-        policy = iam.directory.compile(text, Kind.IDENTITY, name, "", source)
-        held.append(_Held(policy, arn, name, entity.kind, entity.name))
-    return held
-
-
-async def _documents(iam: Iam, arns: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """ARN -> (name, text of the default version), in their order."""
-    own = await rows.find_managed_documents(iam.database, [arn for arn in dict.fromkeys(arns) if arn not in CATALOGUE])
-    found = {}
-    for arn in arns:
-        if arn in CATALOGUE:
-            found[arn] = (CATALOGUE[arn].name, CATALOGUE[arn].document)
-        elif arn in own:
-            found[arn] = own[arn]
-    return found
+# -- what limits an entity
 
 
 async def _boundary_of(iam: Iam, entity: StoredEntity) -> PolicySet | None:
     if not entity.boundary:
         return None
-    documents = await _documents(iam, [entity.boundary])
+    documents = await documents_of(iam, [entity.boundary])
     return PolicySet(
         iam.directory.compile(text, Kind.BOUNDARY, name, arn, Source.USER_MANAGED)
         for arn, (name, text) in documents.items()
@@ -329,7 +261,7 @@ class _Exclusions:
     def named(self, arn: str) -> bool:
         return any(matches(arn) for matches in self._arns)
 
-    def identity(self, held: _Held) -> bool:
+    def identity(self, held: HeldPolicy) -> bool:
         if held.arn:
             return self.has("aws-managed" if held.arn in CATALOGUE else "user-managed") or self.named(held.arn)
         return self.has("inline") or (held.name, held.kind, held.owner.lower()) in self._inline

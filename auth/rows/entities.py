@@ -1,10 +1,11 @@
 """Users, groups, roles and instance profiles, looked at alike."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from store.database import Database, Unit
+from store.database import Database, Unit, placeholders
 
 
 class EntityKind(StrEnum):
@@ -48,19 +49,13 @@ async def find_entity(database: Database, kind: EntityKind, account: str, name: 
     return None if row is None else StoredEntity(kind, *row)
 
 
-async def list_entities(database: Database, kind: EntityKind, account: str) -> list[StoredEntity]:
-    """All of an account, by name."""
-    rows = await database.fetch(f"SELECT {_COLUMNS[kind]} WHERE account = ? ORDER BY folded", (account,))
-    return [StoredEntity(kind, *row) for row in rows]
-
-
 def is_there(kind: EntityKind, identifier: str) -> Unit[bool]:
     """Part of a unit that hangs something on it."""
     rows = yield f"SELECT 1 FROM {_TABLES[kind]} WHERE id = ?", (identifier,)
     return bool(rows)
 
 
-async def find_groups_of(database: Database, user_id: str) -> list[StoredEntity]:
+async def list_groups_of(database: Database, user_id: str) -> list[StoredEntity]:
     """By name."""
     rows = await database.fetch(
         "SELECT g.id, g.account, g.name, g.path, '' FROM group_members m JOIN user_groups g ON g.id = m.group_id "
@@ -68,3 +63,15 @@ async def find_groups_of(database: Database, user_id: str) -> list[StoredEntity]
         (user_id,),
     )
     return [StoredEntity(EntityKind.GROUP, *row) for row in rows]
+
+
+async def list_members_of(database: Database, groups: Sequence[str]) -> list[StoredEntity]:
+    """The users in any of these groups."""
+    if not groups:
+        return []
+    rows = await database.fetch(
+        "SELECT DISTINCT u.id, u.account, u.name, u.path, u.boundary FROM group_members m "
+        f"JOIN users u ON u.id = m.user_id WHERE m.group_id IN ({placeholders(len(groups))})",
+        groups,
+    )
+    return [StoredEntity(EntityKind.USER, *row) for row in rows]

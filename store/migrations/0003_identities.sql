@@ -142,3 +142,12 @@ CREATE TABLE last_accessed (
     used_at DOUBLE PRECISION NOT NULL,
     PRIMARY KEY (identity_id, action)
 ) {clustered};
+-- Reports of what was last accessed, as jobs: what they say is read when it is asked for.
+CREATE TABLE access_reports (
+    id TEXT NOT NULL PRIMARY KEY,
+    account TEXT NOT NULL,
+    arn TEXT NOT NULL,
+    granularity TEXT NOT NULL,
+    created_at DOUBLE PRECISION NOT NULL
+);
+CREATE INDEX access_reports_by_age ON access_reports (created_at);
