@@ -1,7 +1,7 @@
 """Takes decisions from the gate and writes them in the background.
 
-`record` is called for every decision, on the request path: it only appends. A few hundred at a time are folded into the
-growing segment by the event loop, between requests, and once in a while the segment is compressed on a thread and its
+`record` is called for every decision, on the request path: it only appends. A few dozen at a time are folded into the
+growing segment by the event loop, between requests, and once a second the segment is compressed on a thread and its
 row written. A segment ends when it is large or a minute old. While the database does not take them, segments wait;
 beyond a bound what comes is dropped, and counted.
 """
@@ -21,16 +21,18 @@ from store.database import Database, Unit
 
 PERIOD = 1.0
 """Seconds between two flushes: what a crash may take."""
+LARGEST = 10_000
+WAITING = 32
 POLICY_RESOLUTION = 3600.0
 """Seconds: how coarsely the use of a policy's text is on record."""
 
-_ROUND = 256
-_LARGEST = 10_000
+_ROUND = 32
+"""Decisions that are folded together: few enough that the processor still has them at hand."""
+_LINE = 512
+"""Decisions that become one line of a segment."""
 _HEAVIEST = 4 * 1024 * 1024
 _OLDEST = 60.0
 _REMEMBERED = 20_000
-_WAITING = 32
-"""Segments that wait for the database at the most."""
 
 
 class _Open:
@@ -48,11 +50,20 @@ class _Open:
 class Recorder:
     """One process's. `keep` is whether decisions are kept; uses of actions are, in any case.
 
-    `count` is told how many were allowed and denied, written and dropped (`server.metrics` has the names).
+    `count` is told how many were allowed and denied, written and dropped (`server.metrics` has the names). A segment
+    holds `largest` decisions at the most, and `waiting` of them wait for the database.
     """
 
     def __init__(
-        self, database: Database, *, clock: Clock, ids: Ids, count: Callable[[str, float], None], keep: bool = True
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        ids: Ids,
+        count: Callable[[str, float], None],
+        keep: bool = True,
+        largest: int = LARGEST,
+        waiting: int = WAITING,
     ) -> None:
         self._accessed = LastAccessed(database)
         self._database = database
@@ -60,6 +71,8 @@ class Recorder:
         self._ids = ids
         self._count = count
         self._keep = keep
+        self._largest = largest
+        self._most_waiting = waiting
         self._digests = Digests()
         self._buffer: list[Judgement] = []
         self._open: _Open | None = None
@@ -84,6 +97,8 @@ class Recorder:
         """Write all that was recorded before the call. Raises DatabaseUnavailable, DatabaseFull: nothing is lost then."""
         async with self._flushing:
             self._fold()
+            if self._open is not None:
+                self._open.segment.end_round()
             await self._accessed.flush()
             while self._waiting:
                 await self._write(self._waiting[0])
@@ -111,7 +126,7 @@ class Recorder:
         for judgement in buffer:
             opened = self._open
             if opened is None:
-                if not self._keep or len(self._waiting) >= _WAITING:
+                if not self._keep or len(self._waiting) >= self._most_waiting:
                     self._accessed.note(judgement)
                     self._count("audit_records_dropped", self._keep)
                     continue
@@ -119,10 +134,10 @@ class Recorder:
             segment = opened.segment
             if segment.add(judgement):  # the first of its case in a segment, hence once a minute
                 self._accessed.note(judgement)
-            if segment.count >= _LARGEST or segment.weight >= _HEAVIEST:
+            if segment.count >= self._largest or segment.weight >= _HEAVIEST:
                 self._end(opened)
                 self._hurry()
-        if self._open is not None:
+        if self._open is not None and self._open.segment.pending >= _LINE:
             self._open.segment.end_round()
 
     def _end(self, opened: _Open) -> None:

@@ -9,7 +9,8 @@ ways: with the allowing ones applied and the denying ones not, and the other way
 unknown did not matter; where they differ the request is undecidable, and the missing keys are named.
 """
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, Protocol
@@ -19,7 +20,7 @@ from auth.audit.record import Case, PolicyUsed, Record, matches
 from auth.authorize import answer
 from auth.policy.document import Kind, Policy, Source, Statement, parse_policy
 from auth.policy.evaluate import InForce, PolicySet, Request, Verdict
-from auth.policy.patterns import compile_resources
+from auth.policy.variables import Variable, split
 
 FULL_ACCESS: Final = '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}'
 """FullAWSAccess, which an organisation's root, units and accounts have from the beginning."""
@@ -257,39 +258,41 @@ class _Prepared:
         self._proposed = [policy for policy in _policies(new) if policy not in there]
         keys = {key for policy in (*there, *self._proposed) for key in policy.keys}
         self.tells_time = not _TIMES.isdisjoint(keys)
-        asked = {key: name for policy in self._proposed for one in policy.statements for key, name in one.asks}
-        self._unknown = {
-            key: name
-            for key, name in asked.items()
-            if key not in case.context and key not in _TIMES and not _is_known(key, case)
-        }
+        asked = {key for policy in self._proposed for key in policy.keys}
+        self._unknown = frozenset(
+            key for key in asked if key not in case.context and key not in _TIMES and not _is_known(key, case)
+        )
 
     def decide(self, request: Request) -> Outcome:
-        if self._unknown:
+        missing = self._missing(request) if self._unknown else ()
+        if missing:
             best = answer(request, self._suppose("Allow"))
             worst = answer(request, self._suppose("Deny"))
             if best.allowed is not worst.allowed:
-                return Outcome(None, missing=tuple(sorted(self._unknown.values())))
+                return Outcome(None, missing=missing)
         verdict = answer(request, self._new)
         before = self._case.allowed
         if verdict.allowed is not before:
             before = answer(request, self._old).allowed
         return Outcome(verdict, before=before)
 
+    def _missing(self, request: Request) -> tuple[str, ...]:
+        """The unknown keys, as they are written, that decide whether a proposed statement applies."""
+        names: set[str] = set()
+        for policy in self._proposed:
+            for statement in policy.statements:
+                asked = [name for key, name in statement.asks if key in self._unknown]
+                if asked and PolicySet([_suppose_one(policy, statement, self._unknown)]).about(request, {}):
+                    names.update(asked)
+        return tuple(sorted(names))
+
     def _suppose(self, effect: str) -> InForce:
         """Of the proposed statements that read unknown keys those of this effect apply, the others do not."""
-        supposed: dict[Policy, Policy] = {}
-        for policy in self._proposed:
-            statements = []
-            for statement in policy.statements:
-                if not any(key in self._unknown for key, _ in statement.asks):
-                    statements.append(statement)
-                elif statement.effect == effect:
-                    statements.append(_without(statement, self._unknown))
-            supposed[policy] = replace(policy, statements=tuple(statements))
+        supposed = {policy: _suppose(policy, self._unknown, effect) for policy in self._proposed}
 
         def exchanged(policies: PolicySet) -> PolicySet:
-            return PolicySet([supposed.get(policy, policy) for policy in policies.policies])
+            found = [supposed.get(policy, policy) for policy in policies.policies]
+            return PolicySet([policy for policy in found if policy is not None])
 
         force = self._new
         changed = {
@@ -319,22 +322,64 @@ def _is_known(key: str, case: Case) -> bool:
     return key in case.known or f"{vendor}:{name.partition('/')[0]}/" in case.known
 
 
-def _without(statement: Statement, unknown: Container[str]) -> Statement:
-    """The statement as if everything that hangs on an unknown key were true."""
-    clauses = tuple(
-        clause
-        for clause in statement.clauses
-        if clause.key not in unknown and not any(variable.key in unknown for variable in clause.variables)
+@lru_cache
+def _suppose(policy: Policy, unknown: frozenset[str], effect: str) -> Policy | None:
+    """The policy with its statements of this effect as if all that hangs on an unknown key were true, and without the
+    others that read one. None where nothing is left of it."""
+    statements = []
+    for statement in policy.statements:
+        if unknown.isdisjoint(key for key, _ in statement.asks):
+            statements.append(statement.text)
+        elif statement.effect == effect:
+            statements.append(_without(statement.text, unknown))
+    return _written(policy, statements) if statements else None
+
+
+@lru_cache
+def _suppose_one(policy: Policy, statement: Statement, unknown: frozenset[str]) -> Policy:
+    return _written(policy, [_without(statement.text, unknown)])
+
+
+def _written(policy: Policy, statements: Sequence[Mapping[str, Any]]) -> Policy:
+    text = json.dumps({"Version": policy.version, "Statement": statements})
+    return parse_policy(text, policy.kind, name=policy.name, arn=policy.arn, source=policy.source)
+
+
+def _without(statement: Mapping[str, Any], unknown: frozenset[str]) -> dict[str, Any]:
+    """What is left of a statement whose unknown keys are as it wants them. It is about at least what it was about."""
+    made = dict(statement)
+    condition = {
+        operator: {
+            key: values
+            for key, values in keys.items()
+            if key.lower() not in unknown and not any(_variables(one) & unknown for one in _several(values))
+        }
+        for operator, keys in statement.get("Condition", {}).items()
+    }
+    made["Condition"] = {operator: keys for operator, keys in condition.items() if keys}
+    if "Resource" in statement:
+        made["Resource"] = [_widen(one, unknown) for one in _several(statement["Resource"])]
+    elif "NotResource" in statement:
+        kept = [one for one in _several(statement["NotResource"]) if not _variables(one) & unknown]
+        if kept:
+            made["NotResource"] = kept
+        else:
+            del made["NotResource"]
+            made["Resource"] = "*"
+    return made
+
+
+def _several(written: Any) -> list[Any]:
+    return written if isinstance(written, list) else [written]
+
+
+def _variables(written: Any) -> set[str]:
+    parts = split(written) if isinstance(written, str) else ()
+    return {part.key for part in parts if isinstance(part, Variable)}
+
+
+def _widen(written: str, unknown: frozenset[str]) -> str:
+    """`*` in the place of unknown variables."""
+    return "".join(
+        part if isinstance(part, str) else "*" if part.key in unknown else part.written for part in split(written)
     )
-    resources = statement.resources
-    if resources is not None:
-        written = list(resources.written)
-        for variable in resources.variables:
-            if variable.key in unknown:
-                written = [
-                    one.replace(variable.written, "*")
-                    for one in written
-                    if not (resources.excluded and variable.written in one)
-                ]
-        resources = compile_resources(written, excluded=resources.excluded, variables=True) if written else None
-    return replace(statement, clauses=clauses, resources=resources)

@@ -92,6 +92,11 @@ class Segment:
         self._of_case: list[int] = []
         self._streams = (_Stream(), _Stream())
 
+    @property
+    def pending(self) -> int:
+        """Decisions since the last round ended."""
+        return len(self._times)
+
     def add(self, judgement: Judgement) -> bool:
         """Whether it is the first of its case."""
         request = judgement.request

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.live import LiveServer
 from tests.wire.audit.conftest import ACCOUNT, PUSH, REFUSED, Past, asked, decisions, run
+from tests.wire.client import eventually
 
 
 def test_each_decision_of_a_push_is_there_once_beside_the_server_and_after_it(past: Past):
@@ -93,3 +94,17 @@ def test_decisions_are_not_kept_where_the_settings_say_so(tmp_path: Path):
         server.client("ecr").describe_repositories()
         server.stop()
         assert decisions(server) == []
+
+
+def test_a_crash_takes_no_more_than_the_last_moment_and_retention_takes_what_is_old(tmp_path: Path):
+    with LiveServer(tmp_path / "server", settings={"storage.reserve": "0"}) as server:
+        server.client("ecr").describe_repositories()
+        eventually(lambda: len(decisions(server)) == 1)
+        server.kill()
+        server.start()
+        server.client("ecr").describe_repositories()
+        server.stop()
+        assert len(decisions(server)) == 2
+        server.settings["audit.keep_days"] = "0.0000001"
+        server.start()
+        eventually(lambda: decisions(server) == [])

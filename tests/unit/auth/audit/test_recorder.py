@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from auth.audit.recorder import POLICY_RESOLUTION, Recorder
 from auth.audit.trail import Query, Trail
 from auth.policy.evaluate import InForce
 from base.ids import new_uuid
-from store.database import DatabaseUnavailable
+from store.database import Database, DatabaseUnavailable
+from store.migrate import migrate
+from store.postgres import PostgresDatabase
 from store.sqlite import SqliteDatabase
 from tests.rooms import Time
 from tests.unit.auth.audit.decisions import NOON, REPOSITORY, SESSION, decision, policy, sets
@@ -23,15 +26,32 @@ from tests.unit.auth.audit.decisions import NOON, REPOSITORY, SESSION, decision,
 DAY = 86400.0
 
 
-class Moody(SqliteDatabase):
+@pytest.fixture(params=["sqlite", "postgres"])
+async def database(request: pytest.FixtureRequest, place: Path) -> AsyncIterator[Database]:
+    """Of every kind in turn."""
+    opened: Database
+    if request.param == "sqlite":
+        opened = SqliteDatabase(place / "audit.db")
+    else:
+        opened = PostgresDatabase(request.getfixturevalue("postgres").new_database())
+    await migrate(opened, now=0.0)
+    yield opened
+    await opened.close()
+
+
+class Moody:
     """A database that can be away."""
 
-    away = False
+    def __init__(self, database: Database) -> None:
+        self.vocabulary = database.vocabulary
+        self.fetch, self.fetch_one, self.close = database.fetch, database.fetch_one, database.close
+        self.away = False
+        self._write = database.write
 
     async def write(self, *arguments: Any, **named: Any) -> Any:
         if self.away:
             raise DatabaseUnavailable("away")
-        return await super().write(*arguments, **named)
+        return await self._write(*arguments, **named)
 
 
 @pytest.fixture
@@ -40,20 +60,20 @@ def counts() -> Counter[str]:
 
 
 @pytest.fixture
-async def recorder(database: SqliteDatabase, clock: Time, counts: Counter[str]) -> AsyncIterator[Recorder]:
+async def recorder(database: Database, clock: Time, counts: Counter[str]) -> AsyncIterator[Recorder]:
     made = make(database, clock, counts)
     yield made
     await made.close()
 
 
-def make(database: SqliteDatabase, clock: Time, counts: Counter[str], *, keep: bool = True) -> Recorder:
+def make(database: Database, clock: Time, counts: Counter[str], **more: Any) -> Recorder:
     def count(name: str, amount: float) -> None:
         counts[name] += int(amount)
 
-    return Recorder(database, clock=clock, ids=new_uuid, count=count, keep=keep)
+    return Recorder(database, clock=clock, ids=new_uuid, count=count, **more)
 
 
-async def read(database: SqliteDatabase, query: Query | None = None) -> list[Record]:
+async def read(database: Database, query: Query | None = None) -> list[Record]:
     return [record async for record in Trail(database).read(query or Query())]
 
 
@@ -61,13 +81,13 @@ def ids(records: Sequence[Record]) -> list[str]:
     return [record.request_id for record in records]
 
 
-async def rows(database: SqliteDatabase, table: str) -> int:
+async def rows(database: Database, table: str) -> int:
     row = await database.fetch_one(f"SELECT COUNT(*) FROM {table}")
     assert row is not None
     return int(row[0])
 
 
-async def test_every_decision_is_read_once_the_latest_first(database: SqliteDatabase, recorder: Recorder):
+async def test_every_decision_is_read_once_the_latest_first(database: Database, recorder: Recorder):
     for number in range(3):
         recorder.record(decision(NOON + number, request_id=str(number)))
         await recorder.flush()
@@ -75,7 +95,7 @@ async def test_every_decision_is_read_once_the_latest_first(database: SqliteData
     assert await rows(database, "audit_segments") == 1
 
 
-async def test_many_decisions_fold_between_requests(database: SqliteDatabase, recorder: Recorder, counts: Counter[str]):
+async def test_many_decisions_fold_between_requests(database: Database, recorder: Recorder, counts: Counter[str]):
     for number in range(25_000):
         recorder.record(decision(NOON + number / 1e4, request_id=str(number), allowed=number % 10 > 0))
         if number % 200 == 0:
@@ -95,7 +115,7 @@ async def test_a_full_segment_asks_for_an_early_flush(recorder: Recorder):
     assert asked == [1]
 
 
-async def test_a_segment_ends_after_a_minute(database: SqliteDatabase, recorder: Recorder, clock: Time):
+async def test_a_segment_ends_after_a_minute(database: Database, recorder: Recorder, clock: Time):
     for number in range(4):
         recorder.record(decision(clock(), request_id=str(number)))
         await recorder.flush()
@@ -104,7 +124,7 @@ async def test_a_segment_ends_after_a_minute(database: SqliteDatabase, recorder:
     assert ids(await read(database)) == ["3", "2", "1", "0"]
 
 
-async def test_closing_loses_nothing(database: SqliteDatabase, clock: Time, counts: Counter[str]):
+async def test_closing_loses_nothing(database: Database, clock: Time, counts: Counter[str]):
     recorder = make(database, clock, counts)
     for number in range(300):
         recorder.record(decision(NOON + number, request_id=str(number)))
@@ -113,12 +133,10 @@ async def test_closing_loses_nothing(database: SqliteDatabase, clock: Time, coun
 
 
 async def test_while_the_database_is_away_decisions_wait_and_beyond_a_bound_they_are_counted(
-    database: SqliteDatabase, clock: Time, counts: Counter[str], monkeypatch: pytest.MonkeyPatch
+    database: Database, clock: Time, counts: Counter[str]
 ):
-    moody = Moody(database._path)
-    recorder = make(moody, clock, counts)
-    monkeypatch.setattr("auth.audit.recorder._LARGEST", 10)
-    monkeypatch.setattr("auth.audit.recorder._WAITING", 3)
+    moody = Moody(database)
+    recorder = make(moody, clock, counts, largest=10, waiting=3)
     moody.away = True
     for number in range(50):
         recorder.record(decision(NOON + number, request_id=str(number)))
@@ -132,11 +150,10 @@ async def test_while_the_database_is_away_decisions_wait_and_beyond_a_bound_they
     await recorder.close()
     assert (await read(database))[0].request_id == "again"
     assert counts["audit_records_written"] == 31
-    await moody.close()
 
 
 async def test_decisions_of_several_processes_are_read_in_one_order(
-    database: SqliteDatabase, clock: Time, counts: Counter[str]
+    database: Database, clock: Time, counts: Counter[str]
 ):
     recorders = [make(database, clock, counts) for _ in range(3)]
     for number in range(300):
@@ -150,7 +167,7 @@ async def test_decisions_of_several_processes_are_read_in_one_order(
     assert ids(await read(database)) == [str(number) for number in reversed(range(300))]
 
 
-async def test_a_query_picks_by_everything_that_it_names(database: SqliteDatabase, recorder: Recorder):
+async def test_a_query_picks_by_everything_that_it_names(database: Database, recorder: Recorder):
     recorder.record(decision(NOON, request_id="a"))
     recorder.record(decision(NOON + 1, request_id="b", principal=SESSION, action="ecr:BatchGetImage"))
     recorder.record(decision(NOON + 2, request_id="c", allowed=False, resource=f"{REPOSITORY}-2"))
@@ -179,7 +196,7 @@ async def test_a_query_picks_by_everything_that_it_names(database: SqliteDatabas
         assert "".join(ids(await read(database, query))) == expected, query
 
 
-async def test_reading_opens_no_more_than_it_needs(database: SqliteDatabase, recorder: Recorder, clock: Time):
+async def test_reading_opens_no_more_than_it_needs(database: Database, recorder: Recorder, clock: Time):
     for number in range(5):
         recorder.record(decision(clock(), request_id=str(number)))
         await recorder.flush()
@@ -196,7 +213,7 @@ def iter_one(sql: str, parameters: Sequence[Any]) -> Any:
     yield sql, parameters
 
 
-async def test_the_texts_of_policies_are_kept_once(database: SqliteDatabase, recorder: Recorder, clock: Time):
+async def test_the_texts_of_policies_are_kept_once(database: Database, recorder: Recorder, clock: Time):
     one, two = policy("one", '{"Id": "1"}'), policy("two", '{"Id": "2"}')
     for _ in range(3):
         recorder.record(decision(clock(), force=InForce(identity=sets(one, two), boundary=sets(one))))
@@ -209,7 +226,7 @@ async def test_the_texts_of_policies_are_kept_once(database: SqliteDatabase, rec
 
 
 async def test_what_is_too_old_is_forgotten_with_the_policies_that_only_it_named(
-    database: SqliteDatabase, recorder: Recorder, clock: Time
+    database: Database, recorder: Recorder, clock: Time
 ):
     for number in range(50):
         force = InForce(identity=sets(policy("changing", f'{{"Id": "{number}"}}'), policy("steady", "{}")))
@@ -226,7 +243,7 @@ async def test_what_is_too_old_is_forgotten_with_the_policies_that_only_it_named
     assert await trail.trim(clock(), keep=10.5 * DAY, largest=10**9) == 0
 
 
-async def test_beyond_its_size_the_oldest_go(database: SqliteDatabase, recorder: Recorder, clock: Time):
+async def test_beyond_its_size_the_oldest_go(database: Database, recorder: Recorder, clock: Time):
     for number in range(45):
         force = InForce(identity=sets(policy("changing", f'{{"Id": "{number}"}}' + " " * 1000)))
         recorder.record(decision(clock(), request_id=str(number), force=force))
@@ -244,7 +261,7 @@ async def test_beyond_its_size_the_oldest_go(database: SqliteDatabase, recorder:
     assert row[0] <= 20_000
 
 
-async def test_everything_may_be_forgotten(database: SqliteDatabase, recorder: Recorder, clock: Time):
+async def test_everything_may_be_forgotten(database: Database, recorder: Recorder, clock: Time):
     recorder.record(decision(clock(), force=InForce(identity=sets(policy("one")))))
     await recorder.flush()
     clock.now += DAY
@@ -252,13 +269,13 @@ async def test_everything_may_be_forgotten(database: SqliteDatabase, recorder: R
     assert await rows(database, "audit_segments") == await rows(database, "audit_policies") == 0
 
 
-async def uses(database: SqliteDatabase) -> list[tuple[Any, ...]]:
+async def uses(database: Database) -> list[tuple[Any, ...]]:
     return await database.fetch("SELECT identity_id, action, region, used_at FROM last_accessed ORDER BY 1, 2")
 
 
 @pytest.mark.parametrize("keep", [True, False])
 async def test_the_last_use_of_an_action_is_on_record_coarsely(
-    database: SqliteDatabase, clock: Time, counts: Counter[str], keep: bool
+    database: Database, clock: Time, counts: Counter[str], keep: bool
 ):
     recorder = make(database, clock, counts, keep=keep)
     recorder.record(decision(clock()))

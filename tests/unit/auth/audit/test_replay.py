@@ -199,33 +199,33 @@ def conditional(effect: str, operator: str, key: str, value: str = "blue") -> st
     return write(effect, Condition={operator: {key: value}})
 
 
-@pytest.mark.parametrize(
-    ("force", "text", "expected"),
-    [
-        (PUSHES, conditional("Deny", "StringEquals", "aws:SourceVpc"), "undecidable"),
-        (PUSHES, conditional("Deny", "StringNotEquals", "aws:SourceVpc"), "undecidable"),
-        (PUSHES, conditional("Deny", "Null", "aws:SourceVpc", "true"), "undecidable"),
-        (PUSHES, write("Deny", resource="arn:aws:ecr:*:*:repository/${aws:SourceVpc}"), "undecidable"),
-        (PUSHES, write("Deny", resource="arn:aws:ecr:*:*:repository/x-${aws:SourceVpc}"), "allowed"),
-        (PUSHES, conditional("Deny", "StringEquals", "aws:userid", "${aws:SourceVpc}"), "undecidable"),
-        (InForce(identity=sets()), conditional("Allow", "StringEquals", "aws:SourceVpc"), "undecidable"),
-        # whatever the key were, the answer is the same
-        (PUSHES, conditional("Allow", "StringEquals", "aws:SourceVpc"), "allowed"),
-        (InForce(identity=sets()), conditional("Deny", "StringEquals", "aws:SourceVpc"), "denied"),
-        (InForce(identity=sets(made(DENY))), conditional("Allow", "StringEquals", "aws:SourceVpc"), "denied"),
-        (PUSHES, write("Deny", "ecr:ListImages", Condition={"Bool": {"aws:SourceVpc": "true"}}), "allowed"),
-        (
-            PUSHES,
-            write("Deny", Condition={"StringEquals": {"aws:SourceVpc": "a", "aws:userid": "nobody"}}),
-            "allowed",
-        ),
-        # a key that the gate gives wherever it applies was not there
-        (PUSHES, conditional("Deny", "StringNotEquals", "aws:PrincipalTag/team"), "denied"),
-        (PUSHES, conditional("Deny", "StringEquals", "aws:PrincipalTag/team"), "allowed"),
-        (PUSHES, conditional("Deny", "Null", "aws:ResourceTag/team", "true"), "denied"),
-        (PUSHES, conditional("Deny", "StringNotEquals", "token.example.com:sub"), "denied"),
-    ],
-)  # fmt: skip
+UNKNOWN = [
+    (PUSHES, conditional("Deny", "StringEquals", "aws:SourceVpc"), "undecidable"),
+    (PUSHES, conditional("Deny", "StringNotEquals", "aws:SourceVpc"), "undecidable"),
+    (PUSHES, conditional("Deny", "Null", "aws:SourceVpc", "true"), "undecidable"),
+    (PUSHES, write("Deny", resource="arn:aws:ecr:*:*:repository/${aws:SourceVpc}"), "undecidable"),
+    (PUSHES, write("Deny", resource="arn:aws:ecr:*:*:repository/x-${aws:SourceVpc}"), "allowed"),
+    (PUSHES, conditional("Deny", "StringEquals", "aws:userid", "${aws:SourceVpc}"), "undecidable"),
+    (InForce(identity=sets()), conditional("Allow", "StringEquals", "aws:SourceVpc"), "undecidable"),
+    # whatever the key were, the answer is the same
+    (PUSHES, conditional("Allow", "StringEquals", "aws:SourceVpc"), "allowed"),
+    (InForce(identity=sets()), conditional("Deny", "StringEquals", "aws:SourceVpc"), "denied"),
+    (InForce(identity=sets(made(DENY))), conditional("Allow", "StringEquals", "aws:SourceVpc"), "denied"),
+    (PUSHES, write("Deny", "ecr:ListImages", Condition={"Bool": {"aws:SourceVpc": "true"}}), "allowed"),
+    (
+        PUSHES,
+        write("Deny", Condition={"StringEquals": {"aws:SourceVpc": "a", "aws:userid": "nobody"}}),
+        "allowed",
+    ),
+    # a key that the gate gives wherever it applies was not there
+    (PUSHES, conditional("Deny", "StringNotEquals", "aws:PrincipalTag/team"), "denied"),
+    (PUSHES, conditional("Deny", "StringEquals", "aws:PrincipalTag/team"), "allowed"),
+    (PUSHES, conditional("Deny", "Null", "aws:ResourceTag/team", "true"), "denied"),
+    (PUSHES, conditional("Deny", "StringNotEquals", "token.example.com:sub"), "denied"),
+]
+
+
+@pytest.mark.parametrize(("force", "text", "expected"), UNKNOWN)
 def test_a_key_that_the_record_lacks_makes_undecidable_only_what_hangs_on_it(force: InForce, text: str, expected: str):
     past = Past().decide(force)
     assert words(past, put(text)) == [expected]
@@ -233,6 +233,44 @@ def test_a_key_that_the_record_lacks_makes_undecidable_only_what_hangs_on_it(for
         (outcome,) = past.replay(put(text))
         assert outcome is not None
         assert outcome.missing == ("aws:SourceVpc",)
+
+
+@pytest.mark.parametrize(("force", "text", "expected"), UNKNOWN)
+def test_what_is_decided_without_a_key_holds_for_each_of_its_values(force: InForce, text: str, expected: str):
+    judgement = decision(force=force)
+    (change,) = Past().decide(force).records()
+    changed = put(text).apply(force, change.case)
+    assert changed is not None
+    answers = set()
+    for value in (None, "blue", "team-a/app", USER.unique_id, "true"):
+        known = {} if value is None else {"aws:sourcevpc": value}
+        request = replace(judgement.request, context={**judgement.request.context, **known})
+        answers.add("allowed" if answer(request, changed).allowed else "denied")
+    assert answers == ({"allowed", "denied"} if expected == "undecidable" else {expected})
+
+
+def test_only_keys_that_the_answer_hangs_on_are_named():
+    text = json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Deny",
+                    "Action": "ecr:Put*",
+                    "Resource": "*",
+                    "Condition": {"Bool": {"aws:SourceVpc": "a"}},
+                },
+                {
+                    "Effect": "Deny",
+                    "Action": "ecr:List*",
+                    "Resource": "*",
+                    "Condition": {"Bool": {"aws:VpcSourceIp": "a"}},
+                },
+            ],
+        }
+    )
+    (outcome,) = Past().decide(PUSHES).replay(put(text))
+    assert outcome == Outcome(None, missing=("aws:SourceVpc",))
 
 
 def test_a_not_resource_that_hangs_on_an_unknown_key_is_undecidable():
