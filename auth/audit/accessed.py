@@ -10,7 +10,7 @@ from itertools import islice
 
 from auth.access import PrincipalKind
 from auth.authorize import Judgement
-from auth.rows import audit as rows
+from auth.rows.last_accessed import StoredUse, put_uses
 from store.database import Database
 
 RESOLUTION = 300.0
@@ -39,8 +39,8 @@ class LastAccessed:
         """Write what is worth it. Raises DatabaseUnavailable, DatabaseFull: then it is written the next time."""
         while self._noted:
             some = list(islice(self._noted.items(), _AT_ONCE))
-            uses = [(identity, action, region, at) for (identity, action), (region, at) in some]
-            await self._database.write(partial(rows.put_last_accessed, uses), durable=False)
+            uses = [StoredUse(identity, action, region, at) for (identity, action), (region, at) in some]
+            await self._database.write(partial(put_uses, uses), durable=False)
             if len(self._written) + len(some) > _REMEMBERED:
                 self._written.clear()
             for key, (_, at) in some:

@@ -106,14 +106,3 @@ def delete_audit_policies(*, used_before: float, limit: int) -> Unit[int]:
         (used_before, limit),
     )
     return len(rows)
-
-
-def put_last_accessed(uses: Iterable[tuple[str, str, str, float]]) -> Unit[None]:
-    """(identity's id, action, region, time)."""
-    for identity_id, action, region, used_at in uses:
-        yield (
-            "INSERT INTO last_accessed (identity_id, action, region, used_at) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (identity_id, action) DO UPDATE SET region = excluded.region, used_at = excluded.used_at "
-            "WHERE excluded.used_at > last_accessed.used_at",
-            (identity_id, action, region, used_at),
-        )

@@ -42,6 +42,17 @@ async def list_uses(database: Database, identities: Sequence[str]) -> list[Store
     return found
 
 
+def put_uses(uses: Sequence[StoredUse]) -> Unit[None]:
+    """The latest one stays."""
+    for use in uses:
+        yield (
+            "INSERT INTO last_accessed (identity_id, action, region, used_at) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (identity_id, action) DO UPDATE SET region = excluded.region, used_at = excluded.used_at "
+            "WHERE excluded.used_at > last_accessed.used_at",
+            (use.identity_id, use.action, use.region, use.used_at),
+        )
+
+
 async def find_report(database: Database, account: str, identifier: str) -> StoredReport | None:
     row = await database.fetch_one(
         "SELECT id, account, arn, granularity, created_at FROM access_reports WHERE id = ? AND account = ?",

@@ -96,7 +96,7 @@ def test_decisions_are_not_kept_where_the_settings_say_so(tmp_path: Path):
         assert decisions(server) == []
 
 
-def test_a_crash_takes_no_more_than_the_last_moment_and_retention_takes_what_is_old(tmp_path: Path):
+def test_a_crash_takes_no_more_than_the_last_moment(tmp_path: Path):
     with LiveServer(tmp_path / "server", settings={"storage.reserve": "0"}) as server:
         server.client("ecr").describe_repositories()
         eventually(lambda: len(decisions(server)) == 1)
@@ -105,6 +105,13 @@ def test_a_crash_takes_no_more_than_the_last_moment_and_retention_takes_what_is_
         server.client("ecr").describe_repositories()
         server.stop()
         assert len(decisions(server)) == 2
+
+
+def test_a_server_forgets_what_is_old(tmp_path: Path):
+    with LiveServer(tmp_path / "server", settings={"storage.reserve": "0"}) as server:
+        server.client("ecr").describe_repositories()
+        server.stop()
+        assert len(decisions(server)) == 1
         server.settings["audit.keep_days"] = "0.0000001"
         server.start()
         eventually(lambda: decisions(server) == [])
