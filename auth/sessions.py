@@ -28,7 +28,7 @@ _OPENED = 1024
 class Subject:
     """What of a principal does not change while it exists: its name and path may, its unique id does not.
 
-    `identity_id` and `key_id` as in `Principal`.
+    `identity_id` and `key_id` as in `Principal`. Its hash is asked for at each request, so it is taken once.
     """
 
     kind: PrincipalKind
@@ -36,6 +36,13 @@ class Subject:
     identity_id: str
     key_id: str
     session: Session | None = None
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.kind, self.account, self.identity_id, self.key_id, self.session)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 def subject_of(principal: Principal) -> Subject:

@@ -27,10 +27,10 @@ Tags = tuple[tuple[str, str], ...]
 class Passed:
     """`tags` and `transitive` are the request's, `inherited` the transitive ones of the calling session."""
 
-    policies: tuple[str, ...]
-    policy_arns: tuple[str, ...]
-    tags: Tags
-    transitive: tuple[str, ...]
+    policies: tuple[str, ...] = ()
+    policy_arns: tuple[str, ...] = ()
+    tags: Tags = ()
+    transitive: tuple[str, ...] = ()
     inherited: Tags = ()
 
     @property
@@ -60,6 +60,9 @@ class Passed:
         if self.transitive:
             keys.append(("sts:TransitiveTagKeys", self.transitive))
         return tuple(keys)
+
+
+NOTHING: Final = Passed()
 
 
 def read_passed(params: Mapping[str, Any], *, caller: Session | None = None) -> Passed:

@@ -9,7 +9,7 @@ from auth.directory import Role
 from auth.resources import find_role
 from auth.sessions import Sessions, Subject, TemporaryKey
 from auth.sts.call import Call, Result, Row, Sts, denied, is_role_session, render_credentials, session_of, validation
-from auth.sts.passed import Passed, check_policy_arns, read_passed
+from auth.sts.passed import NOTHING, Passed, check_policy_arns, read_passed
 from base.clock import Clock
 
 DEFAULT_SECONDS: Final = 3600
@@ -48,26 +48,23 @@ def check_duration(seconds: int, role: Role, *, chained: bool) -> None:
         )
 
 
-def issue_role_session(sessions: Sessions, role: Role, session: Session) -> TemporaryKey:
-    """Credentials of a session of the role. Whoever calls this has made sure that it may begin."""
-    return sessions.issue(Subject(PrincipalKind.ROLE_SESSION, role.account, role.id, "", session))
-
-
-def begin_session(
+def issue_role_session(
+    sessions: Sessions,
     clock: Clock,
-    kind: SessionKind,
+    role: Role,
     name: str,
-    seconds: int,
-    passed: Passed,
     *,
+    seconds: int = DEFAULT_SECONDS,
+    passed: Passed = NOTHING,
+    kind: SessionKind = SessionKind.ROLE,
     source_identity: str = "",
     provider: str = "",
     claims: tuple[tuple[str, Value], ...] = (),
     chained: bool = False,
-) -> Session:
-    """From this second on."""
+) -> TemporaryKey:
+    """Credentials of a session of the role that begins now. Whoever calls this has made sure that it may."""
     now = float(int(clock()))
-    return Session(
+    session = Session(
         kind,
         name,
         now,
@@ -81,6 +78,7 @@ def begin_session(
         claims=claims,
         chained=chained,
     )
+    return sessions.issue(Subject(PrincipalKind.ROLE_SESSION, role.account, role.id, "", session))
 
 
 def render_assumed(role: Role, name: str) -> Result:
@@ -130,18 +128,19 @@ async def _assume_role(sts: Sts, call: Call) -> Result:
     passed = read_passed(params, caller=session_of(call))
     await check_policy_arns(sts.directory, passed.policy_arns, role.account)
     source_identity = _source_identity(call)
-    session = begin_session(
+    key = issue_role_session(
+        sts.sessions,
         sts.clock,
-        SessionKind.ROLE,
+        role,
         params["RoleSessionName"],
-        seconds,
-        passed,
+        seconds=seconds,
+        passed=passed,
         source_identity=source_identity,
         chained=chained,
     )
     result = {
-        "Credentials": render_credentials(issue_role_session(sts.sessions, role, session)),
-        "AssumedRoleUser": render_assumed(role, session.name),
+        "Credentials": render_credentials(key),
+        "AssumedRoleUser": render_assumed(role, params["RoleSessionName"]),
         **passed.shown(),
     }
     return {**result, "SourceIdentity": source_identity} if source_identity else result

@@ -12,7 +12,6 @@ from auth.sts.passed import Passed, check_policy_arns, check_size, read_passed, 
 from auth.sts.roles import (
     DEFAULT_SECONDS,
     assuming,
-    begin_session,
     check_duration,
     check_role_arn,
     issue_role_session,
@@ -65,18 +64,20 @@ async def _assume_role_with_web_identity(sts: Sts, call: Call) -> Result:
     seconds = params.get("DurationSeconds", DEFAULT_SECONDS)
     check_duration(seconds, role, chained=False)
     await check_policy_arns(sts.directory, passed.policy_arns, role.account)
-    session = begin_session(
+    key = issue_role_session(
+        sts.sessions,
         sts.clock,
-        SessionKind.WEB_IDENTITY,
+        role,
         name,
-        seconds,
-        passed,
+        seconds=seconds,
+        passed=passed,
+        kind=SessionKind.WEB_IDENTITY,
         source_identity=identity.source_identity,
         provider=provider.arn,
         claims=identity.lasting,
     )
     result = {
-        "Credentials": render_credentials(issue_role_session(sts.sessions, role, session)),
+        "Credentials": render_credentials(key),
         "AssumedRoleUser": render_assumed(role, name),
         "SubjectFromWebIdentityToken": identity.subject,
         "Audience": identity.audience,
