@@ -269,7 +269,9 @@ def _add_session(context: dict[str, Value], principal: Principal) -> None:
 
 
 _WITHOUT_MFA = {
-    SessionKind.TOKEN: frozenset({"sts:AssumeRole", "sts:GetCallerIdentity"}),
+    SessionKind.TOKEN: frozenset(
+        {"sts:AssumeRole", "sts:GetCallerIdentity", "sts:SetSourceIdentity", "sts:TagSession"}
+    ),
     SessionKind.FEDERATION: frozenset({"sts:GetCallerIdentity"}),
 }
 
@@ -286,6 +288,7 @@ def _limits_of_sessions(request: Request) -> Verdict | None:
     if session is None or session.kind not in _WITHOUT_MFA:
         return None
     service = request.action.partition(":")[0]
-    if service == "iam" or (service == "sts" and request.action not in _WITHOUT_MFA[session.kind]):
+    calls_iam = service == "iam" and request.action != "iam:PassRole"  # which other services ask for
+    if calls_iam or (service == "sts" and request.action not in _WITHOUT_MFA[session.kind]):
         return Verdict(allowed=False, reason=Reason.NO_SESSION)
     return None

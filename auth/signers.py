@@ -7,7 +7,7 @@ still exists; and only then, by the dispatcher, the signature.
 from auth.access import Principal
 from auth.credentials import Keyring
 from auth.errors import CredentialsInvalid, TokenExpired, TokenMalformed
-from auth.sessions import TEMPORARY, Sessions
+from auth.sessions import Sessions
 from aws.dispatch import Credential
 from aws.errors import Common
 from aws.sigv4 import Claim
@@ -25,15 +25,14 @@ class Signers:
 
     async def find(self, claim: Claim) -> Credential[Principal] | None:
         """None for a key that may not sign. Raises AwsError, DatabaseUnavailable."""
-        if not claim.access_key_id.startswith(TEMPORARY):
+        token = claim.session_token
+        if token is None:
             key = await self._keyring.find(claim.access_key_id)
-            if key is None or claim.session_token is not None:  # a long-lived key has no session
-                return None
-            return _credential(key.principal, key.secret)
-        if not claim.session_token:
+            return None if key is None else _credential(key.principal, key.secret)
+        if not token:
             return None
         try:
-            subject, secret = self._sessions.open(claim.access_key_id, claim.session_token)
+            subject, secret = self._sessions.open(claim.access_key_id, token)
         except TokenMalformed as error:
             raise Common.UNRECOGNIZED_CLIENT.error(_MALFORMED) from error
         except TokenExpired as error:

@@ -25,8 +25,8 @@ PASSWORD_LIFETIME = 12 * 3600
 BEARER_LIFETIME = 300
 REFRESH_LIFETIME = 12 * 3600
 _ISSUER = "longshore"
-_LONGEST = 16 * 1024
-"""Characters; a header field holds no more."""
+LONGEST = 16 * 1024 - 64
+"""Characters: with its name and scheme a header field holds no more."""
 _CACHE = 1024
 
 
@@ -100,7 +100,7 @@ class Tokens:
         return claims
 
     async def _verify(self, token: str, audience: str) -> Claims:
-        if len(token) > _LONGEST:
+        if len(token) > LONGEST:
             raise TokenMalformed("the token is too long")
         try:
             identifier = jwt.get_unverified_header(token).get("kid")

@@ -26,6 +26,8 @@ _SKEW: Final = 60
 """Seconds by which an issuer's clock may be ahead."""
 _LONGEST: Final = 255
 """Characters of a subject or audience."""
+_LONGEST_AUDIENCES: Final = 1024
+"""Characters of all audiences that a session keeps; a token of it has to fit into a header field."""
 _MAX_CLAIMS: Final = 100
 _LONGEST_CLAIM: Final = 2048
 _AWS: Final = "https://aws.amazon.com/"
@@ -110,7 +112,7 @@ def check_claims(token: IdentityToken, client_ids: Sequence[str], now: float) ->
     prefix = token.issuer.partition("://")[2]
     lasting: dict[str, Value] = {f"{prefix}:aud": audience, f"{prefix}:sub": subject}
     if "azp" in claims:
-        lasting[f"{prefix}:oaud"] = _texts(claims.get("aud"))
+        lasting[f"{prefix}:oaud"] = _audiences(claims)
     if "amr" in claims:
         lasting[f"{prefix}:amr"] = _methods(claims["amr"])
     others = {
@@ -191,6 +193,14 @@ def _audience(claims: Mapping[str, Any], client_ids: Sequence[str]) -> str:
         if candidate in client_ids:
             return candidate
     raise IdentityTokenInvalid("Incorrect token audience")
+
+
+def _audiences(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those of the token itself, where its authorized party counts."""
+    audiences = _texts(claims.get("aud"))
+    if sum(map(len, audiences)) > _LONGEST_AUDIENCES:
+        raise ClaimRejected("The claim aud is not valid.")
+    return audiences
 
 
 def _texts(claim: Any) -> tuple[str, ...]:

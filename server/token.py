@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from auth.access import ANONYMOUS, Principal
 from auth.authenticate import BEARER_AUDIENCE, REFRESH_AUDIENCE, Authenticator, decode_basic
 from auth.errors import AuthError, CredentialsInvalid
-from auth.tokens import BEARER_LIFETIME, REFRESH_LIFETIME, Tokens
+from auth.tokens import BEARER_LIFETIME, LONGEST, REFRESH_LIFETIME, Tokens
 from base.clock import Clock, moment
 from base.web import Reply
 from registry.uploads import Body
@@ -93,10 +93,12 @@ class TokenService:
     def _issue(self, principal: Principal, scopes: Iterable[str], region: str, *, refresh: bool) -> Reply:
         granted = parse_scopes(scopes, _PULL if principal is ANONYMOUS else _ACTIONS)
         if sum(len(name) + 24 for name in granted) > _MAX_SCOPES:
-            return _oauth_error(400, "invalid_scope", "too many scopes for one token: ask for fewer at a time")
+            return _too_many()
         token, expires = self._tokens.issue(
             BEARER_AUDIENCE, principal, region=region, lifetime=BEARER_LIFETIME, scopes=granted
         )
+        if len(token) > LONGEST:
+            return _too_many()
         now = int(self._clock())
         answer = {
             "token": token,
@@ -128,6 +130,10 @@ def parse_scopes(texts: Iterable[str], known: frozenset[str] = _ACTIONS) -> dict
             if wanted:
                 granted[name] = granted.get(name, frozenset()) | wanted
     return granted
+
+
+def _too_many() -> Reply:
+    return _oauth_error(400, "invalid_scope", "too many scopes for one token: ask for fewer at a time")
 
 
 def _refused(error: AuthError) -> Reply:

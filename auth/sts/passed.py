@@ -16,7 +16,7 @@ from aws.errors import AwsError
 
 PLAIN_LIMIT: Final = 2048
 """Characters of inline and managed session policies together."""
-PACKED_LIMIT: Final = 5120
+PACKED_LIMIT: Final = 4608
 """Bytes that policies and tags may take in a token: with them a token still fits into a header field."""
 MAX_POLICIES: Final = 10
 MAX_TAGS: Final = 50

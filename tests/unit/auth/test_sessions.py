@@ -13,6 +13,8 @@ from auth.identifiers import account_in
 from auth.secrets import Vault
 from auth.sessions import Sessions, Subject, TemporaryKey
 from auth.signers import Signers
+from auth.sts.passed import Passed
+from auth.tokens import Tokens
 from aws.errors import AwsError
 from aws.sigv4 import Claim
 from tests.rooms import Time
@@ -154,3 +156,31 @@ def test_what_does_not_fit_is_not_remembered(sessions: Sessions, clock: Time):
 def test_credentials_without_a_session_are_not_issued(sessions: Sessions):
     with pytest.raises(ValueError, match="session"):
         sessions.issue(Subject(PrincipalKind.ROOT, ACCOUNT, ACCOUNT, ""))
+
+
+async def test_the_largest_session_fits_into_a_header_field_as_credentials_and_as_a_password(
+    sessions: Sessions, tokens: Tokens, clock: Time
+):
+    """The bounds of what is passed to a session, of what a web identity adds, and of a field."""
+    passed = Passed(("\n" * 1800,), tags=(("k" * 128, "v" * 256), ("é" * 24, "é" * 24)))
+    while passed.packed < 98:
+        passed = replace(passed, tags=(*passed.tags, (f"key-{len(passed.tags)}", "v" * 40)))
+    assert passed.packed <= 100
+    session = Session(
+        SessionKind.WEB_IDENTITY, "n" * 64, clock(), clock() + 43200, policies=passed.policies, tags=passed.tags,
+        transitive=tuple(key for key, _ in passed.tags), source_identity="s" * 64, provider="p" * 300,
+        claims=(("i" * 250 + ":aud", "a" * 255), ("i" * 250 + ":sub", "s" * 255), ("i" * 250 + ":amr", ("m" * 255,)),
+                ("i" * 250 + ":oaud", ("o" * 255,) * 4)),
+    )  # fmt: skip
+    subject = Subject(PrincipalKind.ROLE_SESSION, ACCOUNT, "AROA" + "A" * 17, "", session)
+    key = sessions.issue(subject)
+    field = 16 * 1024
+    assert len(f"X-Amz-Security-Token: {key.token}\r\n") < field
+    assert sessions.open(key.id, key.token)[0].session == session
+    principal = Principal(
+        PrincipalKind.ROLE_SESSION, ACCOUNT, f"arn:aws:sts::{ACCOUNT}:assumed-role/{'r' * 64}/{'n' * 64}", "u",
+        identity_id=subject.identity_id, key_id=key.id, session=session,
+    )  # fmt: skip
+    password, _ = tokens.issue("ecr", principal, region="us-east-1", lifetime=3600)
+    assert len(f"Authorization: Basic {base64.b64encode(f'AWS:{password}'.encode()).decode()}\r\n") < field
+    assert (await tokens.verify(password, "ecr")).subject == replace(subject, key_id=key.id)

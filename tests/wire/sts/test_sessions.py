@@ -39,12 +39,13 @@ def test_a_session_of_a_user_is_the_user(house: House, name: str):
 
 
 def test_a_session_of_a_user_calls_nothing_of_iam_and_little_of_sts(house: House, name: str):
-    role = house.role(name, trust({"AWS": ACCOUNT}))
+    role = house.role(name, trust({"AWS": ACCOUNT}, ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]))
     given = house.user(name, allow("*"))
     session = credentials(house.client("sts", given).get_session_token()["Credentials"])
     assert refusal(house.client("iam", session).get_user)[:2] == (403, "AccessDenied")
     sts = house.client("sts", session)
-    sts.assume_role(RoleArn=role, RoleSessionName="job-7")
+    tags: Any = [{"Key": "team", "Value": "blue"}]
+    sts.assume_role(RoleArn=role, RoleSessionName="job-7", Tags=tags, SourceIdentity="alice")
     assert refusal(sts.get_session_token)[2] == "Cannot call GetSessionToken with session credentials"
     assert refusal(sts.get_access_key_info, AccessKeyId=given["aws_access_key_id"])[:2] == (403, "AccessDenied")
 
