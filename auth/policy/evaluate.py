@@ -238,7 +238,7 @@ def _combine(
 ) -> Reason:
     """What it comes to where nothing denies and the organisation allows ("Determining whether a request is allowed or
     denied within an account", "Cross-account policy evaluation logic")."""
-    own = not force.owner or force.owner == principal.account
+    own = is_own(principal, force)
     if own and force.trust is not None and trusted is Naming.NONE:
         return Reason.NO_TRUST
     if by_resource is Naming.ALONE or (own and by_resource is Naming.DIRECT):
@@ -264,6 +264,11 @@ _SILENT = {
     Reason.NO_CONTROL: Kind.CONTROL,
     Reason.NO_TRUST: Kind.TRUST,
 }
+
+
+def is_own(principal: Principal, force: InForce) -> bool:
+    """Whether the resource is of the caller's account."""
+    return not force.owner or force.owner == principal.account
 
 
 def _concerns(statement: Statement, request: Request, force: InForce) -> bool:
@@ -311,12 +316,18 @@ _EXPLICIT = {
 }
 
 
+_NAMED = {Kind.IDENTITY, Kind.BOUNDARY, Kind.SESSION, Kind.CONTROL}
+"""Of these the policy is named, if it has an ARN; not of a resource's, which may be another account's."""
+
+
 def sentence(request: Request, verdict: Verdict) -> str:
     """AWS's sentence about a denial (IAM, "Troubleshoot access denied error messages")."""
+    why = f"because {verdict.reason.value} the {request.action} action"
     if verdict.reason is Reason.EXPLICIT_DENY and verdict.kind is not None:
         why = f"with an explicit deny in {_EXPLICIT[verdict.kind]}"
-    else:
-        why = f"because {verdict.reason.value} the {request.action} action"
+        policy = verdict.statements[0].policy if verdict.statements and verdict.kind in _NAMED else ""
+        if policy.startswith("arn:"):
+            why += f": {policy}"
     return (
         f"User: {request.principal.arn} is not authorized to perform: {request.action} "
         f"on resource: {request.resource} {why}"

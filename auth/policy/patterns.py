@@ -92,6 +92,11 @@ def is_fixed(parts: Sequence[Token]) -> TypeGuard[Sequence[Fixed]]:
     return not any(isinstance(part, Variable) for part in parts)
 
 
+def show(parts: Sequence[Fixed]) -> str:
+    """As a policy would write it."""
+    return "".join(part if isinstance(part, str) else part.value[0] for part in parts)
+
+
 def compile_match(parts: Sequence[Fixed]) -> Match:
     """The function of a pattern without variables."""
     joined = _joined(parts)

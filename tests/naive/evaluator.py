@@ -72,8 +72,9 @@ def evaluate(case: Case) -> Answer:
         return refused("no service control policy allows")
 
     granted = max(_granted(case, policies.get(name) or []) for name in ("repository", "registry", "trust"))
+    silent = refused(f"no {'role trust' if 'trust' in policies else 'resource-based'} policy allows")
     if kind == "Anonymous":
-        return ALLOWED if granted else refused("no resource-based policy allows")
+        return ALLOWED if granted else silent
     if own and "trust" in policies and not granted:
         return refused("no role trust policy allows")  # the one that must allow in its own account, too
     if own and granted is Grant.DIRECT:
@@ -94,9 +95,7 @@ def evaluate(case: Case) -> Answer:
         return refused("no session policy allows")
 
     # across accounts both sides must allow
-    if not own and not granted:
-        return refused(f"no {'role trust' if 'trust' in policies else 'resource-based'} policy allows")
-    return ALLOWED
+    return ALLOWED if own or granted else silent
 
 
 def _in_force(policies: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
