@@ -1,6 +1,6 @@
 """What a request asks leave for, who asks, and what is answered."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -86,6 +86,14 @@ class Access:
     action: str
     resource: str
     keys: tuple[tuple[str, Value], ...] = ()
+
+
+def requested_tags(tags: Iterable[Mapping[str, str]]) -> tuple[tuple[str, Value], ...]:
+    """aws:RequestTag/<key> and aws:TagKeys of `Tags`."""
+    given = {tag["Key"]: tag.get("Value", "") for tag in tags}
+    if not given:
+        return ()
+    return (*((f"aws:RequestTag/{key}", value) for key, value in given.items()), ("aws:TagKeys", tuple(given)))
 
 
 @dataclass(slots=True)

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from auth.access import Access
-from auth.iam.call import requested_tags
+from auth.access import Access, requested_tags
 
 
 def creation(arn: str, tags: Sequence[Mapping[str, str]], *, tagging: bool = True) -> list[Access]:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
-from auth.access import Access, Principal
+from auth.access import Access, Principal, requested_tags
 from auth.authorize import Gate
 from auth.directory import Directory, identity_arn
 from auth.epoch import Epoch
@@ -67,14 +67,6 @@ def on_named(action: str, kind: str, parameter: str) -> Accesses:
         return [Access(f"iam:{action}", arn, requested_tags(call.params.get("Tags", ())))]
 
     return accesses
-
-
-def requested_tags(tags: Iterable[Mapping[str, str]]) -> tuple[tuple[str, str | tuple[str, ...]], ...]:
-    """aws:RequestTag/<key> and aws:TagKeys of `Tags`."""
-    given = {tag["Key"]: tag.get("Value", "") for tag in tags}
-    if not given:
-        return ()
-    return (*((f"aws:RequestTag/{key}", value) for key, value in given.items()), ("aws:TagKeys", tuple(given)))
 
 
 def no_such(kind: str, name: str) -> AwsError:

@@ -4,9 +4,9 @@ operation on it asks for, and how it is shown."""
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeAlias, TypeVar
 
-from auth.access import Access, Principal, PrincipalKind, Value
+from auth.access import Access, Principal, PrincipalKind, Value, requested_tags
 from auth.directory import identity_arn
-from auth.iam.call import Accesses, Call, Iam, delete_conflict, no_such, requested_tags, validation
+from auth.iam.call import Accesses, Call, Iam, delete_conflict, no_such, validation
 from auth.rows.entities import EntityKind, StoredEntity, find_entity
 from auth.rows.groups import Group, read_group_named
 from auth.rows.profiles import Profile, read_profile_named

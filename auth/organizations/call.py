@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
-from auth.access import Access, Principal, Value
+from auth.access import Access, Principal, Value, requested_tags
 from auth.epoch import Epoch
-from auth.iam.call import requested_tags
 from auth.organizations.errors import failure, invalid_input
 from auth.rows import organizations as rows
 from auth.rows.organizations import Organization

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 
-from auth.access import Access, Principal
-from auth.iam.call import requested_tags
+from auth.access import Access, Principal, requested_tags
 from aws.dispatch import Operation, Service
 from aws.errors import AwsError
 from aws.validate import report_first
