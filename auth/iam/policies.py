@@ -163,7 +163,7 @@ async def create_policy(iam: Iam, call: Call) -> Result:
         yield from tags.put_tags(policy.id, given)
 
     await iam.epoch.change(unit)
-    return {"Policy": render_policy(of_customer(policy), 0, 0, shown_tags=given)}
+    return {"Policy": render_policy(of_customer(policy), 0, 0, shown_tags=given or None)}
 
 
 async def get_policy(iam: Iam, call: Call) -> Result:
@@ -251,8 +251,8 @@ async def create_policy_version(iam: Iam, call: Call) -> Result:
             )
         made = StoredVersion(stored.latest_version + 1, document, now)
         yield from rows.insert_version(stored.arn, made)
-        default = made.number if becomes_default else stored.default_version
-        yield from rows.update_policy(stored.arn, default_version=default, latest_version=made.number, updated_at=now)
+        if becomes_default:
+            yield from rows.set_default_version(stored.arn, made.number)
         return made
 
     made = await iam.epoch.change(unit)
@@ -299,9 +299,7 @@ async def set_default_policy_version(iam: Iam, call: Call) -> Result:
         number = _number_of(wanted, (yield from rows.read_version_numbers(stored.arn)))
         if number is None:
             raise no_such_version(policy.arn, wanted)
-        yield from rows.update_policy(
-            stored.arn, default_version=number, latest_version=stored.latest_version, updated_at=iam.clock()
-        )
+        yield from rows.set_default_version(stored.arn, number)
 
     await iam.epoch.change(unit)
     return {}
@@ -319,12 +317,6 @@ async def delete_policy_version(iam: Iam, call: Call) -> Result:
         if number == stored.default_version:
             raise delete_conflict("Cannot delete the default version of a policy.")
         yield from rows.delete_version(stored.arn, number)
-        yield from rows.update_policy(
-            stored.arn,
-            default_version=stored.default_version,
-            latest_version=stored.latest_version,
-            updated_at=iam.clock(),
-        )
 
     await iam.epoch.change(unit)
     return {}

@@ -12,7 +12,7 @@ from auth.iam.call import Accesses, Call, Iam, Result, Row, invalid_input, mark,
 from auth.iam.entities import HeldPolicy, documents_of, entity_of_arn, policies_of, read_entity_arn
 from auth.iam.identities import arn_of
 from auth.iam.managed import CATALOGUE
-from auth.iam.simulation import Outcome, Scene, aggregate, opening, play
+from auth.iam.simulation import Outcome, Places, Scene, aggregate, play
 from auth.policy import conditions
 from auth.policy.document import Kind, Policy, PolicyMalformed, Source, Statement, parse_policy
 from auth.policy.evaluate import PolicySet
@@ -20,10 +20,12 @@ from auth.policy.patterns import Match, compile_match, plain_tokens
 from auth.rows.entities import StoredEntity
 from aws.arn import Arn
 
-_AT_ONCE: Final = 20_000
-"""Decisions in one answer; a page ends before it holds more."""
-_APART: Final = 500
-"""Decisions that are made in the event loop; more are made beside it."""
+_MOST: Final = 50_000
+"""Looks at statements for one answer: a page ends before it needs more."""
+_MATCHED: Final = 10_000
+"""Matched statements in one answer: a page ends with the action that brings more."""
+_APART: Final = 5_000
+"""Looks that are taken in the event loop; more are taken beside it."""
 _ACTION: Final = re.compile(r"[a-zA-Z0-9-]+:[a-zA-Z0-9]+", re.ASCII)
 _SCENARIOS: Final = frozenset(
     {"EC2-VPC-InstanceStore", "EC2-VPC-InstanceStore-Subnet", "EC2-VPC-EBS", "EC2-VPC-EBS-Subnet"}
@@ -89,11 +91,17 @@ async def get_context_keys_for_principal_policy(iam: Iam, call: Call) -> Result:
 
 
 class _Played:
-    """The identity-based policies and the resource's, and which of them a statement stands in."""
+    """The identity-based policies and the resource's, and how their statements are shown."""
 
     def __init__(self, identity: Sequence[Policy]) -> None:
         self._identity = identity
-        self._policies = {statement: policy for policy in identity for statement in policy.statements}
+        self._policies: dict[Statement, tuple[Policy, Places]] = {}
+        self._shown: dict[Statement, Result] = {}
+        for policy in identity:
+            self._add(policy)
+
+    def _add(self, policy: Policy) -> None:
+        self._policies |= dict.fromkeys(policy.statements, (policy, Places(policy)))
 
     def scene(
         self,
@@ -111,7 +119,7 @@ class _Played:
             if caller.kind is not PrincipalKind.USER:
                 raise invalid_input("Invalid caller - Caller must be an IAM user in this context.")
             policy = _parse(params["ResourcePolicy"], Kind.RESOURCE, "ResourcePolicy", Source.RESOURCE)
-            self._policies |= dict.fromkeys(policy.statements, policy)
+            self._add(policy)
             resource = PolicySet([policy])
         return Scene(
             caller,
@@ -125,14 +133,17 @@ class _Played:
 
     def render(self, statement: Statement) -> Result:
         """The model's Statement."""
-        policy = self._policies[statement]
-        start, end = opening(policy, statement), statement.end
-        return {
-            "SourcePolicyId": policy.name,
-            "SourcePolicyType": policy.source.value,
-            "StartPosition": {"Line": start.line, "Column": start.column},
-            "EndPosition": {"Line": end.line, "Column": end.column},
-        }
+        shown = self._shown.get(statement)
+        if shown is None:
+            policy, places = self._policies[statement]
+            start, end = places.opening(statement), statement.end
+            shown = self._shown[statement] = {
+                "SourcePolicyId": policy.name,
+                "SourcePolicyType": policy.source.value,
+                "StartPosition": {"Line": start.line, "Column": start.column},
+                "EndPosition": {"Line": end.line, "Column": end.column},
+            }
+        return shown
 
 
 def _parse(text: str, kind: Kind, name: str, source: Source = Source.NONE) -> Policy:
@@ -288,22 +299,35 @@ async def _answer(params: Mapping[str, Any], scene: Scene, played: _Played) -> R
     actions, resources = _actions(params["ActionNames"]), _resources(params.get("ResourceArns") or ["*"])
     if marker and not marker.isdecimal():
         _refuse("Marker", "it is none that this operation returned")
+    looks = len(resources) * (1 + scene.statements)
+    if looks > _MOST:
+        _refuse("ResourceArns", f"{len(resources)} resources and {scene.statements} statements are too many at once")
     first = int(marker or 0)
-    last = first + max(1, min(limit, _AT_ONCE // len(resources)))
-    shown = actions[first:last]
+    wanted = actions[first : first + min(limit, _MOST // looks)]
 
     def act() -> list[list[Outcome]]:
-        return [[play(scene, action, resource) for resource in resources] for action in shown]
+        done: list[list[Outcome]] = []
+        matched = 0
+        for action in wanted:
+            outcomes = [play(scene, action, resource) for resource in resources]
+            matched += sum(len(one.matched) for one in outcomes)
+            if done and matched > _MATCHED:
+                break
+            done.append(outcomes)
+        return done
 
-    outcomes = await asyncio.to_thread(act) if len(shown) * len(resources) > _APART else act()
+    done = await asyncio.to_thread(act) if len(wanted) * looks > _APART else act()
+    if sum(len(one.matched) for outcomes in done for one in outcomes) > _MATCHED:
+        _refuse("ResourceArns", "more statements match than fit into an answer")
+    following = first + len(done)
     result: Result = {
         "EvaluationResults": [
-            _render(action, resources, several, played) for action, several in zip(shown, outcomes, strict=True)
+            _render(action, resources, several, played) for action, several in zip(wanted, done, strict=False)
         ],
-        "IsTruncated": last < len(actions),
+        "IsTruncated": following < len(actions),
     }
-    if last < len(actions):
-        result["Marker"] = mark(str(last))
+    if following < len(actions):
+        result["Marker"] = mark(str(following))
     return result
 
 

@@ -30,6 +30,12 @@ class Scene:
     controls: tuple[PolicySet, ...] | None = None
     resource: PolicySet | None = None
 
+    @property
+    def statements(self) -> int:
+        """How many there are to look at."""
+        sets = (self.identity, self.boundary, self.resource, *(self.controls or ()))
+        return sum(len(policy.statements) for one in sets if one is not None for policy in one.policies)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -152,13 +158,18 @@ _EVERYTHING: Final = PolicySet(
 )
 
 
-def opening(policy: Policy, statement: Statement) -> Place:
-    """Where IAM says that a statement starts: right behind the bracket, comma or colon before it."""
-    lines = policy.text.split("\n")
-    line, column = statement.start.line, statement.start.column
-    while True:
-        before = lines[line - 1][: column - 1].rstrip(" \t\r")
-        if before or line == 1:
-            return Place(line, len(before) + 1)
-        line -= 1
-        column = len(lines[line - 1]) + 1
+class Places:
+    """Where IAM says that the statements of a policy stand."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._lines = policy.text.split("\n")
+
+    def opening(self, statement: Statement) -> Place:
+        """Right behind the bracket, comma or colon before it."""
+        line, column = statement.start.line, statement.start.column
+        while True:
+            before = self._lines[line - 1][: column - 1].rstrip(" \t\r")
+            if before or line == 1:
+                return Place(line, len(before) + 1)
+            line -= 1
+            column = len(self._lines[line - 1]) + 1

@@ -114,11 +114,8 @@ def insert_policy(policy: StoredManagedPolicy) -> Unit[bool]:
     return bool(rows)
 
 
-def update_policy(arn: str, *, default_version: int, latest_version: int, updated_at: float) -> Unit[None]:
-    yield (
-        "UPDATE managed_policies SET default_version = ?, latest_version = ?, updated_at = ? WHERE arn = ?",
-        (default_version, latest_version, updated_at, arn),
-    )
+def set_default_version(arn: str, number: int) -> Unit[None]:
+    yield "UPDATE managed_policies SET default_version = ? WHERE arn = ?", (number, arn)
 
 
 def delete_policy(arn: str) -> Unit[None]:
@@ -133,9 +130,14 @@ def read_version_numbers(arn: str) -> Unit[list[int]]:
 
 
 def insert_version(arn: str, version: StoredVersion) -> Unit[None]:
+    """The policy was last updated then."""
     yield (
         "INSERT INTO policy_versions (arn, number, document, created_at) VALUES (?, ?, ?, ?)",
         (arn, version.number, version.document, version.created_at),
+    )
+    yield (
+        "UPDATE managed_policies SET latest_version = ?, updated_at = ? WHERE arn = ?",
+        (version.number, version.created_at, arn),
     )
 
 

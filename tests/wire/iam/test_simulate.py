@@ -282,6 +282,26 @@ def test_the_results_are_paged(iam: "IAMClient"):
     ]
 
 
+def test_an_answer_holds_fewer_results_where_each_costs_much(iam: "IAMClient"):
+    statement = {"Effect": "Allow", "Action": "ecs:*", "Resource": "*"}
+    matched = {**statement, "Action": "ecr:*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [*[statement] * 1_998, matched]})
+    actions = [f"ecr:Action{number}" for number in range(60)]
+    pages: Any = list(
+        iam.get_paginator("simulate_custom_policy").paginate(PolicyInputList=[policy], ActionNames=actions)
+    )
+    assert [len(page["EvaluationResults"]) for page in pages] == [25, 25, 10]
+    first = pages[0]["EvaluationResults"][0]
+    assert (first["EvalDecision"], len(first["MatchedStatements"])) == ("allowed", 1)
+    code, _, message = refusal(
+        iam.simulate_custom_policy,
+        PolicyInputList=[policy],
+        ActionNames=actions,
+        ResourceArns=[f"{REPOSITORY}/{number}" for number in range(26)],
+    )
+    assert (code, message.startswith("Invalid Input ResourceArns")) == ("InvalidInput", True)
+
+
 # -- policies of somebody
 
 

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from auth.iam.managed import CATALOGUE
+from auth.policy.document import Kind, parse_policy
 
 EXPECTED = (
     "AdministratorAccess",
@@ -44,3 +45,8 @@ def test_every_policy_has_its_facts_and_its_document(policy) -> None:
     assert policy.version >= 1
     assert 0 < policy.created_at <= policy.updated_at
     assert json.loads(policy.document)["Version"] == "2012-10-17"
+
+
+@pytest.mark.parametrize("policy", CATALOGUE.values(), ids=lambda policy: policy.name)
+def test_every_document_can_be_evaluated(policy) -> None:
+    assert parse_policy(policy.document, Kind.IDENTITY, managed=True).statements
