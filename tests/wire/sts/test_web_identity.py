@@ -1,9 +1,13 @@
 """Web identities over the wire: a token of a local issuer pushes an image; one that is not quite right does not."""
 
+import contextlib
+import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import boto3
 import botocore
 import botocore.config
 import jwt
@@ -260,3 +264,43 @@ def test_an_issuer_that_does_not_answer_as_one_lets_nobody_in(
 def test_an_access_token_of_another_kind_of_provider_is_not_taken(issuer: Issuer, role: str, nobody: Any):
     refused = refusal(nobody.assume_role_with_web_identity, **call(role, issuer.token(), ProviderId="www.amazon.com"))
     assert refused[:2] == (400, "ValidationError")
+
+
+@pytest.fixture
+def surroundings(monkeypatch: pytest.MonkeyPatch, server: Any, tmp_path: Path) -> pytest.MonkeyPatch:
+    """An environment without credentials of this machine, in which AWS tools find the server."""
+    for variable in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(variable)
+    for variable, value in {
+        "AWS_ENDPOINT_URL": server.url, "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(variable, value)
+    return monkeypatch
+
+
+def test_a_pod_with_a_token_file_needs_nothing_else(
+    issuer: Issuer, role: str, name: str, tmp_path: Path, surroundings: pytest.MonkeyPatch
+):
+    """As Kubernetes service accounts and CI jobs are set up: the tools find the token and the role by themselves."""
+    (tmp_path / "token").write_text(issuer.token())
+    surroundings.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    surroundings.setenv("AWS_ROLE_ARN", role)
+    surroundings.setenv("AWS_ROLE_SESSION_NAME", "pod-3")
+    with contextlib.closing(boto3.session.Session().client("sts")) as sts:
+        assert sts.get_caller_identity()["Arn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/pod-3"
+
+
+def test_a_profile_assumes_its_role_by_itself(
+    house: House, name: str, tmp_path: Path, surroundings: pytest.MonkeyPatch
+):
+    role = house.role(name, trust({"AWS": ACCOUNT}, Condition={"StringEquals": {"sts:ExternalId": "secret-42"}}))
+    given = house.user(name, allow("sts:AssumeRole"))
+    (tmp_path / "config").write_text(
+        f"[profile pull]\nrole_arn = {role}\nsource_profile = me\nexternal_id = secret-42\nrole_session_name = job-7\n"
+    )
+    (tmp_path / "credentials").write_text(
+        "[me]\n" + "\n".join(f"{key} = {value}" for key, value in given.items()) + "\n"
+    )
+    with contextlib.closing(boto3.session.Session(profile_name="pull").client("sts")) as sts:
+        assert sts.get_caller_identity()["Arn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/job-7"
