@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from auth.access import Access
+from auth.access import Access, requested_tags
 from auth.directory import identity_arn
 from auth.iam import tags
 from auth.iam.call import (
@@ -21,7 +21,6 @@ from auth.iam.call import (
     on_everything,
     page_of,
     paged,
-    requested_tags,
 )
 from auth.iam.documents import check_document, encode_document, size_of
 from auth.iam.identities import shown_time

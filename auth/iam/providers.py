@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
-from auth.access import Access
+from auth.access import Access, requested_tags
 from auth.iam import tags
 from auth.iam.call import (
     Accesses,
@@ -18,7 +18,6 @@ from auth.iam.call import (
     invalid_input,
     limit_exceeded,
     on_everything,
-    requested_tags,
     validation,
 )
 from auth.iam.identities import shown_time
