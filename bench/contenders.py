@@ -17,8 +17,9 @@ from typing import Protocol
 
 from bench.machine import CannotMeasure
 from bench.scenarios import LABELS
-from tests.live import LiveServer, free_port
+from tests.live import LiveServer
 from tests.parts import built, pins, system
+from tests.ports import free_port
 
 READY_SECONDS = 30.0
 REPOSITORY = "load/one"

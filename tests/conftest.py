@@ -5,10 +5,20 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from tests import live, require
+from tests.backing import CHOICES, Backing
 from tests.parts import built
 from tests.postgres import PostgresServer, program, serving
 from tests.s3 import S3Server
 from tests.s3 import serving as serving_s3
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backing",
+        choices=CHOICES,
+        default="disk",
+        help="where the servers of tests keep rows and blobs (default: disk)",
+    )
 
 
 def pytest_configure() -> None:
@@ -30,6 +40,27 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.failed:
         report.sections += [(f"log of {server.url}", server.log_tail()) for server in live.RUNNING]
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def backing(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What the option says, for all servers of the run."""
+    chosen: str = request.config.getoption("--backing")
+    parts = chosen.split("+")
+    if chosen != "disk":
+        live.BACKING = Backing(
+            request.getfixturevalue("postgres") if "postgres" in parts else None,
+            request.getfixturevalue("s3") if "s3" in parts else None,
+        )
+    yield chosen
+    live.BACKING = None
+
+
+@pytest.fixture
+def own_disk(backing: str) -> None:
+    """For tests about a server's own disk."""
+    if backing != "disk":
+        pytest.skip("about the disk of one server")
 
 
 @pytest.fixture(scope="session")

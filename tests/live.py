@@ -6,9 +6,7 @@ import contextlib
 import http.client
 import json
 import os
-import random
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -21,12 +19,19 @@ from typing import Any, Self
 import boto3
 import botocore.config
 
+from tests.backing import Backing, Rows, rows_of
+from tests.ports import free_port
+
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 30.0
 DRAIN_SECONDS = 30.0
 
 # Servers that are up, for the report of a test that fails.
 RUNNING: list["LiveServer"] = []
+
+
+# Where servers keep what they keep, when it is not in their own directory: set for a whole run.
+BACKING: Backing | None = None
 
 
 class LiveServer:
@@ -51,7 +56,7 @@ class LiveServer:
         self.directory = directory
         self.data = directory / "data"
         self.log = directory / "server.log"
-        self.settings = dict(settings or {})
+        self.settings = {**(BACKING.settings(directory) if BACKING is not None else {}), **(settings or {})}
         self.workers = workers
         self.host = host
         self.port = port or free_port(host)
@@ -179,6 +184,10 @@ class LiveServer:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
+    def rows(self) -> contextlib.AbstractContextManager[Rows]:
+        """What its database holds."""
+        return rows_of(self.settings, self.data)
+
     # The root key, and what clients need of it
 
     @property
@@ -236,19 +245,6 @@ class LiveServer:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "config.json").write_text(json.dumps({"auths": {self.address: {"auth": auth}}}))
         return directory
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port nothing listens on, below the ephemeral range: no client's end can take it while a server restarts."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for port in random.sample(range(20000, 32000), 200):
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError(f"no free port on {host}")
 
 
 _SESSIONS = threading.local()

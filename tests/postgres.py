@@ -14,8 +14,8 @@ from typing import Any
 
 import asyncpg
 
-from tests.live import free_port
 from tests.parts import system
+from tests.ports import free_port
 from tests.rooms import quick_directory
 
 _READY_SECONDS = 30.0

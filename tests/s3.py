@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from store.blobs.s3 import S3Settings
-from tests.live import free_port
 from tests.parts import built
+from tests.ports import free_port
 from tests.rooms import quick_directory
 
 ACCESS_KEY = "longshoretests"

@@ -16,7 +16,8 @@ import pytest
 from tests import parts
 from tests.acceptance.conftest import BASE
 from tests.acceptance.programs import Engine, Program, bare_environment
-from tests.live import ROOT, free_port
+from tests.live import ROOT
+from tests.ports import free_port
 from tests.require import need
 
 SET_UP_SECONDS = 300.0

@@ -11,7 +11,8 @@ import pytest
 
 from tests import parts
 from tests.acceptance.programs import Engine, Program, bare_environment, eventually
-from tests.live import ROOT, free_port
+from tests.live import ROOT
+from tests.ports import free_port
 from tests.require import need
 
 pytestmark = pytest.mark.parametrize("docker_path", ["debian"], indirect=True)

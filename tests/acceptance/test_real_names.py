@@ -14,7 +14,8 @@ from tests.acceptance.conftest import AWS_CLIS, BASE, containers_program
 from tests.acceptance.images import Layout, archive, image, noise
 from tests.acceptance.names import Namespace, certify
 from tests.acceptance.programs import Engine, EngineUnavailableError, Program, bare_environment
-from tests.live import LiveServer, free_port
+from tests.live import LiveServer
+from tests.ports import free_port
 from tests.require import missing, need
 
 ACCOUNT = "123456789012"

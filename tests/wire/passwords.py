@@ -16,7 +16,7 @@ from auth.secrets import Vault
 from auth.sessions import pack, subject_of
 from auth.tokens import Tokens
 from base.ids import new_uuid
-from store.sqlite import SqliteDatabase
+from tests.backing import open_database
 from tests.live import LiveServer
 
 
@@ -75,14 +75,15 @@ class _Fixed:
 
 def mint_of(server: LiveServer) -> Mint:
     """Reads the signing key of a server's data directory."""
-    return asyncio.run(_mint(server.data, server.access_key_id))
+    return asyncio.run(_mint(server))
 
 
-async def _mint(data: Path, key_id: str) -> Mint:
-    database = SqliteDatabase(data / "longshore.db")
+async def _mint(server: LiveServer) -> Mint:
+    database = open_database(server.settings, server.data)
     try:
-        keys = SigningKeys(database, Vault((data / "server.key").read_text().split()), time.time)
+        path = Path(server.settings.get("secrets.key_file") or server.data / "server.key")
+        keys = SigningKeys(database, Vault(path.read_text().splitlines()), time.time)
         await keys.load()
-        return Mint(*keys.current(), root_of("123456789012", key_id))
+        return Mint(*keys.current(), root_of("123456789012", server.access_key_id))
     finally:
         await database.close()

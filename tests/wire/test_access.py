@@ -15,7 +15,6 @@ from auth.access import ANONYMOUS
 from auth.credentials import root_of
 from auth.sessions import pack, subject_of
 from registry.oci.routes import ROUTES, Router
-from tests.faults.stock import rows_of
 from tests.live import LiveServer
 from tests.wire.client import INDEX, Answer, Client, Wire, basic, descriptor, digest_of, request
 from tests.wire.passwords import Mint, mint_of
@@ -576,7 +575,7 @@ def test_looking_is_all_that_probes_can_do(path: str, method: str, root: Client)
 def test_a_link_is_good_for_its_blob_and_for_nothing_else(
     server: LiveServer, mint: Mint, root: Client, there: Names
 ) -> None:
-    with rows_of(server.data) as rows:
+    with server.rows() as rows:
         (repository,) = rows.execute("SELECT id FROM repositories WHERE name = ?", (REPOSITORY,)).fetchone()
     good = mint.link(f"{repository}@{there.digest}")
     with Client(server, authorization="") as nobody:

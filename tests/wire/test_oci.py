@@ -835,7 +835,7 @@ def test_regions_share_bytes_and_nothing_else(server: LiveServer, root: Client) 
         assert name in there("GET", "/v2/_catalog?n=1000").json["repositories"]
         assert there("GET", "/v2/_catalog?n=1000").json["repositories"] == [name]
     assert root("GET", f"/v2/{name}/manifests/latest").status == 200
-    with stock.rows_of(server.data) as rows:
+    with server.rows() as rows:
         assert rows.execute("SELECT COUNT(*) FROM blobs WHERE digest = ?", (digest_of(layer),)).fetchone() == (1,)
 
 
@@ -913,7 +913,7 @@ def test_two_who_append_at_once_never_mix(server: LiveServer, root: Client) -> N
 
 def _turn(server: LiveServer, location: str) -> int:
     """How often somebody began to write to the upload."""
-    with stock.rows_of(server.data) as rows:
+    with server.rows() as rows:
         (turn,) = rows.execute("SELECT turn FROM uploads WHERE id = ?", (location.rpartition("/")[2],)).fetchone()
     return int(turn)
 
@@ -946,5 +946,5 @@ def test_fifty_who_push_the_same_blob_all_succeed(server: LiveServer) -> None:
     for data in (b"small, and pushed by all" * 10, b"large, and pushed by all" * 50_000):
         with ThreadPoolExecutor(16) as pool:
             assert set(pool.map(push, range(50), [data] * 50)) == {201}
-    with stock.rows_of(server.data) as rows:
+    with server.rows() as rows:
         assert rows.execute("SELECT COUNT(*) FROM blobs WHERE digest = ?", (digest_of(data),)).fetchone() == (1,)

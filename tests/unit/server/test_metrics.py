@@ -69,7 +69,8 @@ def test_every_counter_is_there_from_the_start(tmp_path: Path):
         "longshore_collected_uploads_total", "longshore_collected_blobs_total", "longshore_collected_bytes_total",
         "longshore_collected_orphans_total", "longshore_errors_total",
         "longshore_decisions_allowed_total", "longshore_decisions_denied_total",
-        "longshore_audit_records_written_total", "longshore_audit_records_dropped_total", "longshore_connections", "longshore_workers",
+        "longshore_audit_records_written_total", "longshore_audit_records_dropped_total",
+        "longshore_connections", "longshore_workers",
     } <= names  # fmt: skip
 
 
