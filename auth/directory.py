@@ -221,11 +221,6 @@ class Directory:
         return found
 
 
-def lives(principal: Principal, now: float) -> bool:
-    """Whether its session, if it has one, is not over."""
-    return principal.session is None or principal.session.expires_at > now
-
-
 def is_limited(principal: Principal) -> bool:
     """GetFederationToken without session policies grants nothing by itself."""
     session = principal.session

@@ -102,19 +102,26 @@ class Issuers:
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def keys(self, url: str, identifier: str | None) -> tuple[Key, ...]:
-        """The issuer's keys of that id, none where it has none. Raises IssuerUnreachable, IssuerMalformed."""
+        """The issuer's keys of that id, none where it has none. Raises IssuerUnreachable, IssuerMalformed.
+
+        Who finds known keys old while somebody else is looking does not wait for that.
+        """
         issuer = self._known.get(url)
         if issuer is None:
             issuer = self._known[url] = _Issuer()
             if len(self._known) > _ISSUERS:
                 self._known.popitem(last=False)
-        if self._is_due(issuer, identifier):
+        if self._is_due(issuer, identifier) and not (issuer.lock.locked() and self._holds(issuer, identifier)):
             async with issuer.lock:
                 if self._is_due(issuer, identifier):
                     await self._look(issuer, url)
-        if issuer.failure is not None and self._clock() - issuer.fetched_at >= GOOD_FOR:
+        if issuer.failure is not None and not self._holds(issuer, identifier):
             raise issuer.failure
         return issuer.having(identifier)
+
+    def _holds(self, issuer: _Issuer, identifier: str | None) -> bool:
+        """Whether it has such a key that may still be used."""
+        return self._clock() - issuer.fetched_at < GOOD_FOR and bool(issuer.having(identifier))
 
     def _is_due(self, issuer: _Issuer, identifier: str | None) -> bool:
         now = self._clock()

@@ -78,6 +78,15 @@ def invalid_value(message: str) -> AwsError:
     return AwsError("InvalidParameterValue", message, status=400)
 
 
+def check_mfa(call: Call) -> None:
+    """There are no MFA devices, so no code is the right one. Raises AwsError."""
+    given = {"SerialNumber", "TokenCode"} & call.params.keys()
+    if len(given) == 1:
+        raise denied("MultiFactorAuthentication failed, must provide both MFA serial number and one time pass code. ")
+    if given:
+        raise denied("MultiFactorAuthentication failed with invalid MFA one time pass code. ")
+
+
 def render_credentials(key: TemporaryKey) -> Result:
     """STS's Credentials."""
     return {

@@ -4,7 +4,7 @@ from typing import Final
 
 from auth.access import Access, PrincipalKind, Session, SessionKind
 from auth.sessions import Subject
-from auth.sts.call import Call, Result, Row, Sts, denied, render_credentials, session_of
+from auth.sts.call import Call, Result, Row, Sts, check_mfa, denied, render_credentials, session_of
 from auth.sts.passed import check_policy_arns, read_passed
 
 DEFAULT_SECONDS: Final = 43_200
@@ -25,8 +25,7 @@ def _check_long_lived(call: Call) -> None:
 def _session_token_accesses(_: Sts, call: Call) -> tuple[Access, ...]:
     """It needs no permission: the operation authenticates, and policies do not control that."""
     _check_long_lived(call)
-    if "TokenCode" in call.params:
-        raise denied("MultiFactorAuthentication failed with invalid MFA one time pass code. ")
+    check_mfa(call)
     return ()
 
 

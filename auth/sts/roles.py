@@ -8,7 +8,18 @@ from auth.access import Access, PrincipalKind, Session, SessionKind, Value
 from auth.directory import Role
 from auth.resources import find_role
 from auth.sessions import Sessions, Subject, TemporaryKey
-from auth.sts.call import Call, Result, Row, Sts, denied, is_role_session, render_credentials, session_of, validation
+from auth.sts.call import (
+    Call,
+    Result,
+    Row,
+    Sts,
+    check_mfa,
+    denied,
+    is_role_session,
+    render_credentials,
+    session_of,
+    validation,
+)
 from auth.sts.passed import NOTHING, Passed, check_policy_arns, read_passed
 from base.clock import Clock
 
@@ -106,8 +117,7 @@ def _accesses(_: Sts, call: Call) -> list[Access]:
         raise denied("Roles may not be assumed by root accounts.")
     if "ProvidedContexts" in call.params:
         raise validation("Trusted context assertions (ProvidedContexts) are not issued by this server.")
-    if "TokenCode" in call.params:
-        raise denied("MultiFactorAuthentication failed with invalid MFA one time pass code. ")
+    check_mfa(call)
     passed = read_passed(call.params, caller=session_of(call))
     keys: list[tuple[str, Value]] = [("sts:RoleSessionName", call.params["RoleSessionName"])]
     if "ExternalId" in call.params:

@@ -114,6 +114,27 @@ async def test_known_keys_serve_for_hours_while_the_issuer_is_silent(issuers: Is
         await ids(issuers, "one")
 
 
+async def test_a_key_that_is_missing_while_the_issuer_is_silent_may_be_there(issuers: Issuers, web: Web, clock: Time):
+    await ids(issuers, "one")
+    web.pages[URL + CONFIGURATION] = IssuerUnreachable("silent")
+    clock.pass_(LOOK_AGAIN)
+    with pytest.raises(IssuerUnreachable):
+        await ids(issuers, "two")
+    assert await ids(issuers, "one") == ["one"]
+
+
+async def test_nobody_waits_for_a_look_whose_keys_are_known(issuers: Issuers, web: Web, clock: Time):
+    await ids(issuers, "one")
+    clock.pass_(REFRESH_AFTER)
+    web.gate = asyncio.Event()
+    looking = asyncio.create_task(ids(issuers, "one"))
+    await asyncio.sleep(0)
+    assert await ids(issuers, "one") == ["one"]
+    web.gate.set()
+    assert await looking == ["one"]
+    assert web.asked[URL + CONFIGURATION] == 2
+
+
 async def test_a_failure_is_not_asked_for_again_at_once(issuers: Issuers, web: Web, clock: Time):
     web.pages[URL + CONFIGURATION] = IssuerUnreachable("silent")
     for _ in range(50):

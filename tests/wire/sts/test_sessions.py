@@ -71,10 +71,14 @@ def test_users_sessions_last_twelve_hours_where_nothing_is_said_and_a_day_and_a_
 
 
 def test_there_is_no_second_factor(house: House, name: str):
-    sts = house.client("sts", house.user(name))
-    assert refusal(sts.get_session_token, SerialNumber=f"arn:aws:iam::{ACCOUNT}:mfa/x", TokenCode="123456")[:2] == (
-        403, "AccessDenied",
-    )  # fmt: skip
+    role = house.role(name, trust({"AWS": ACCOUNT}))
+    sts = house.client("sts", house.user(name, allow("sts:*")))
+    device = {"SerialNumber": f"arn:aws:iam::{ACCOUNT}:mfa/x"}
+    for call, params in ((sts.get_session_token, {}), (sts.assume_role, {"RoleArn": role, "RoleSessionName": "job-7"})):
+        status, code, message = refusal(call, **params, **device, TokenCode="123456")
+        assert (status, code) == (403, "AccessDenied")
+        assert message.startswith("MultiFactorAuthentication failed with invalid MFA one time pass code.")
+        assert "must provide both" in refusal(call, **params, **device)[2]
 
 
 @pytest.mark.parametrize("taken", ["deactivated", "deleted", "with the user"])
