@@ -34,6 +34,10 @@ _GROUP = 64
 """Units in one transaction at the most."""
 _CHECKPOINT_EVERY = 500
 """Transactions of this process between two looks at the log."""
+_LOOK_SOONER = 50
+"""The same where the log's file is longer than it is after it began at its start again."""
+_LOG_BYTES = 32 * 1024 * 1024
+"""What the log's file is cut down to then."""
 _LOG_PAGES = 16384
 """Pages (of 4 KiB) in the log beyond which writers wait for a moment, so that it begins at its start again."""
 
@@ -72,6 +76,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA cache_size=-16000")
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute("PRAGMA wal_autocheckpoint=0")
+        connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
         if readonly:
             connection.execute("PRAGMA query_only=ON")
     except sqlite3.Error as error:
@@ -209,7 +214,8 @@ class SqliteDatabase:
                 group.append(job)
             self._write_group(group)
             _deliver(group)
-            if self._transactions - looked >= _CHECKPOINT_EVERY:
+            since = self._transactions - looked
+            if since >= _CHECKPOINT_EVERY or (since >= _LOOK_SOONER and os.fstat(self._log).st_size > _LOG_BYTES):
                 looked = self._transactions
                 self._checkpoint()
 

@@ -37,11 +37,8 @@ class PoliciesUsed:
     trust: tuple[PolicyUsed, ...] | None = None
     owner: str = ""
     anonymous_resource: bool = False
-
-    def digests(self) -> set[str]:
-        """Of all of them."""
-        sets = (self.identity, self.boundary, self.session, *self.controls, self.repository, self.registry, self.trust)
-        return {policy.digest for found in sets for policy in found or ()}
+    digests: frozenset[str] = frozenset()
+    """Of all of them."""
 
 
 @dataclass(frozen=True, slots=True)

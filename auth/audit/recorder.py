@@ -164,7 +164,7 @@ class Recorder:
             yield from rows.put_audit_policies(documents, extent.ended_at)
             yield from rows.put_segment(stored, cases, records)
 
-        await self._database.write(unit, durable=False)
+        await self._database.write(unit)
         if len(self._texts) > _REMEMBERED:
             self._texts.clear()
         self._texts.update((digest, now) for digest, _ in documents)

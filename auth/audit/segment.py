@@ -16,7 +16,7 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -317,16 +317,19 @@ class Cases:
                 )
 
 
-def read_records(stream: bytes, cases: list[Case], wanted: set[int]) -> Iterator[Record]:
-    """Those whose case is wanted, in the order in which they were decided."""
-    for least, times, ids, of_case in _lines(stream):
+def read_records(
+    stream: bytes, cases: Sequence[Case], wanted: Container[int], *, request_id: str = ""
+) -> Iterator[Record]:
+    """Those whose case is wanted, in the order in which they were decided. With `request_id`, what cannot be of that
+    request may be left out."""
+    for least, times, ids, of_case in _lines(stream, json.dumps(request_id).strip('"').encode()):
         for since, request_id, number in zip(times, ids, of_case, strict=True):
             if number in wanted:
                 yield Record((least + since) / 1_000_000, request_id, cases[number])
 
 
-def _lines(stream: bytes) -> Iterator[Any]:
-    return map(json.loads, zlib.decompress(stream).splitlines())
+def _lines(stream: bytes, holding: bytes = b"") -> Iterator[Any]:
+    return (json.loads(line) for line in zlib.decompress(stream).splitlines() if holding in line)
 
 
 def _read_principal(written: dict[str, Any]) -> Principal:
@@ -354,16 +357,18 @@ def _read_context(names: list[str], values: list[Any]) -> tuple[dict[str, Value]
 
 def _read_force(written: dict[str, Any]) -> PoliciesUsed:
     fields: dict[str, Any] = {}
+    digests: set[str] = set()
+
+    def read_set(policies: list[list[str]]) -> tuple[PolicyUsed, ...]:
+        digests.update(digest for *_, digest in policies)
+        return tuple(PolicyUsed(name, arn, Source(source), digest) for name, arn, source, digest in policies)
+
     for name, value in written.items():
         if name == "controls":
-            fields[name] = tuple(map(_read_set, value))
+            fields[name] = tuple(map(read_set, value))
         else:
-            fields[name] = _read_set(value) if isinstance(value, list) else value
-    return PoliciesUsed(**fields)
-
-
-def _read_set(written: list[list[str]]) -> tuple[PolicyUsed, ...]:
-    return tuple(PolicyUsed(name, arn, Source(source), digest) for name, arn, source, digest in written)
+            fields[name] = read_set(value) if isinstance(value, list) else value
+    return PoliciesUsed(**fields, digests=frozenset(digests))
 
 
 def _read_verdict(written: list[Any]) -> dict[str, Any]:

@@ -136,6 +136,6 @@ class Trail:
             return []
         return [
             record
-            for record in read_records(stream, cases, wanted)
+            for record in read_records(stream, cases, wanted, request_id=query.request_id)
             if query.since <= record.at < query.until and query.request_id in {"", record.request_id}
         ]

@@ -112,7 +112,7 @@ async def _try(
         trail = Trail(database)
         async for record in trail.read(query_of(options)):
             summary.decisions += 1
-            lacking = record.case.policies.digests() - texts.keys()
+            lacking = record.case.policies.digests - texts.keys()
             if lacking:
                 texts.update(await trail.documents(lacking))
             outcome = replay.outcome(record)

@@ -221,7 +221,7 @@ async def test_the_texts_of_policies_are_kept_once(database: Database, recorder:
         await recorder.flush()
         clock.now += 61.0
     assert await rows(database, "audit_policies") == 2
-    digests = (await read(database))[-1].case.policies.digests()
+    digests = (await read(database))[-1].case.policies.digests
     assert sorted((await Trail(database).documents(digests)).values()) == ['{"Id": "1"}', '{"Id": "2"}']
 
 
@@ -237,7 +237,7 @@ async def test_what_is_too_old_is_forgotten_with_the_policies_that_only_it_named
     trail = Trail(database)
     assert await trail.trim(clock(), keep=10.5 * DAY, largest=10**9) == 40
     assert ids(await read(database)) == [str(number) for number in reversed(range(40, 50))]
-    kept = set().union(*(record.case.policies.digests() for record in await read(database)))
+    kept = set().union(*(record.case.policies.digests for record in await read(database)))
     assert set(await trail.documents(kept)) == kept
     assert await rows(database, "audit_policies") == 11
     assert await trail.trim(clock(), keep=10.5 * DAY, largest=10**9) == 0

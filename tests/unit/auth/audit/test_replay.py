@@ -297,7 +297,7 @@ def test_a_key_that_an_older_release_did_not_give_is_unknown():
     old = replace(record, case=replace(record.case, known=frozenset({"aws:userid"})))
     replay = Replay([put(conditional("Deny", "StringEquals", "aws:PrincipalTag/team"))], {}.get)
     assert replay.outcome(old) == Outcome(None, lost="old")
-    texts = dict.fromkeys(record.case.policies.digests(), ALLOW.text)
+    texts = dict.fromkeys(record.case.policies.digests, ALLOW.text)
     replay = Replay([put(conditional("Deny", "StringEquals", "aws:PrincipalTag/team"))], texts.get)
     assert replay.outcome(old) == Outcome(None, missing=("aws:PrincipalTag/team",))
 
