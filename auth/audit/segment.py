@@ -323,9 +323,9 @@ def read_records(
     """Those whose case is wanted, in the order in which they were decided. With `request_id`, what cannot be of that
     request may be left out."""
     for least, times, ids, of_case in _lines(stream, json.dumps(request_id).strip('"').encode()):
-        for since, request_id, number in zip(times, ids, of_case, strict=True):
+        for since, identifier, number in zip(times, ids, of_case, strict=True):
             if number in wanted:
-                yield Record((least + since) / 1_000_000, request_id, cases[number])
+                yield Record((least + since) / 1_000_000, identifier, cases[number])
 
 
 def _lines(stream: bytes, holding: bytes = b"") -> Iterator[Any]:
