@@ -61,7 +61,8 @@ class Epoch:
 
 
 class Memory:
-    """What was read, until the epoch moves. At most `limit` things."""
+    """What was read, until the epoch moves. At most `limit` things; an absence (None) is not remembered, so that nobody
+    who makes up names makes others be forgotten."""
 
     def __init__(self, epoch: Epoch, limit: int) -> None:
         self._epoch = epoch
@@ -81,7 +82,8 @@ class Memory:
         except KeyError:
             pass
         value = await load()
-        if self._generation == generation == self._epoch.generation:  # nothing changed while it was read
+        unchanged = self._generation == generation == self._epoch.generation  # while it was read
+        if unchanged and value is not None:
             if len(self._things) >= self._limit:
                 self._things.clear()
             self._things[key] = value
