@@ -11,8 +11,9 @@ from typing import Any, Final
 from auth.access import Session, Value
 from auth.directory import Directory
 from auth.policy.document import Kind, PolicyMalformed, parse_policy
-from auth.sts.call import invalid_value, validation
+from auth.sts.call import invalid_value
 from aws.errors import AwsError
+from aws.validate import Constraint, Violation, report_all
 
 PLAIN_LIMIT: Final = 2048
 """Characters of inline and managed session policies together."""
@@ -20,6 +21,7 @@ PACKED_LIMIT: Final = 4608
 """Bytes that policies and tags may take in a token: with them a token still fits into a header field."""
 MAX_POLICIES: Final = 10
 MAX_TAGS: Final = 50
+_LONGEST_SHOWN: Final = 1024
 Tags = tuple[tuple[str, str], ...]
 
 
@@ -72,10 +74,7 @@ def read_passed(params: Mapping[str, Any], *, caller: Session | None = None) -> 
         _check_policy(text)
     arns = tuple(dict.fromkeys(one["arn"] for one in params.get("PolicyArns", ()) if "arn" in one))
     if len(arns) > MAX_POLICIES:
-        raise validation(
-            f"1 validation error detected: Value '[{', '.join(arns)}]' at 'policyArns' failed to satisfy constraint: "
-            f"Member must have length less than or equal to {MAX_POLICIES}"
-        )
+        raise _too_long("policyArns", f"[{', '.join(arns)}]", MAX_POLICIES)
     inherited = inherited_tags(caller)
     tags = read_tags(((tag["Key"], tag["Value"]) for tag in params.get("Tags", ())), inherited)
     transitive = read_transitive(params.get("TransitiveTagKeys", ()), tags)
@@ -144,14 +143,17 @@ def malformed(message: str) -> AwsError:
 
 def _check_policy(text: str) -> None:
     if len(text) > PLAIN_LIMIT:
-        raise validation(
-            f"1 validation error detected: Value '{text}' at 'policy' failed to satisfy constraint: "
-            f"Member must have length less than or equal to {PLAIN_LIMIT}"
-        )
+        raise _too_long("policy", text, PLAIN_LIMIT)
     try:
         parse_policy(text, Kind.SESSION)
     except PolicyMalformed as error:
         raise malformed(error.message) from error
+
+
+def _too_long(path: str, value: str, limit: int) -> AwsError:
+    """As of a bound that the model has not."""
+    shown = value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}..."
+    return report_all([Violation(path, shown, (Constraint("length-most", str(limit)),))])
 
 
 def _too_large(message: str) -> AwsError:

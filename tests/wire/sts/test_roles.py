@@ -183,8 +183,12 @@ def test_what_does_not_fit_is_refused_with_how_much_it_is(house: House, name: st
     status, code, message = refusal(sts.assume_role, **call, Tags=tags)
     assert (status, code) == (400, "PackedPolicyTooLarge")
     assert message.startswith("Packed size of session tags consumes ")
-    large = policy(allow([f"ecr:{'x' * 20}{number}" for number in range(100)]))
-    assert refusal(sts.assume_role, **call, Policy=large)[1] == "ValidationError"
+    for count in (100, 30_000):  # up to a megabyte
+        large = policy(allow([f"ecr:{'x' * 20}{number}" for number in range(count)]))
+        status, code, message = refusal(sts.assume_role, **call, Policy=large)
+        assert (status, code) == (400, "ValidationError")
+        assert message.endswith("Member must have length less than or equal to 2048")
+        assert len(message) < 2000
     half = policy(allow([f"ecr:{'x' * 20}{number}" for number in range(60)]))
     arns = [{"arn": f"arn:aws:iam::{ACCOUNT}:policy/{'p' * 100}{number}"} for number in range(5)]
     assert refusal(sts.assume_role, **call, Policy=half, PolicyArns=arns)[1] == "PackedPolicyTooLarge"
