@@ -5,7 +5,7 @@ page says. It is there to disagree.
 
 A case is a dict, the form in which the vectors are written (`tests/vectors/policies`):
     principal   kind (a value of aws:PrincipalType), account, arn; identity_arn and identity_id, the unique id, of the
-                user or role, of the one behind a session
+                user or role, of the one behind a session; provider, for somebody who comes with its token alone
     action, resource
     context     lower-case key -> a value, or a list of values
     policies    identity, boundary, session, repository, registry, trust: lists of documents, absent where there are
@@ -76,7 +76,7 @@ def evaluate(case: Case) -> Answer:
     if kind == "Anonymous":
         return ALLOWED if granted else silent
     if own and "trust" in policies and not granted:
-        return refused("no role trust policy allows")  # the one that must allow in its own account, too
+        return silent  # the one that must allow in its own account, too
     if own and granted is Grant.DIRECT:
         return ALLOWED
     if own and kind == "Account":
@@ -170,10 +170,11 @@ def _root(account: str) -> str:
 
 
 def _named(element: Any) -> set[str]:
-    """The AWS principals that an element names; an account id stands for the account's root."""
+    """Whom an element names; an account id stands for the account's root."""
     if element == "*":
         return {"*"}
-    return {_root(name) if re.fullmatch(r"\d{12}", name) else name for name in _list(element.get("AWS", []))}
+    names = _list(element.get("AWS", [])) + _list(element.get("Federated", []))
+    return {_root(name) if re.fullmatch(r"\d{12}", name) else name for name in names}
 
 
 def _itself(caller: dict[str, Any]) -> set[str]:
@@ -197,6 +198,8 @@ def _principal_matches(case: Case, statement: Statement) -> bool:
     if "Principal" not in statement:
         return True  # an identity-based policy: whoever it is attached to
     named = _named(statement["Principal"])
+    if "provider" in caller:
+        return bool(named & {caller["provider"], "*"})
     if caller["kind"] == "Anonymous":  # a registry's policies may be set to include them, a role's trust never
         return "*" in named and bool(case["policies"].get("anonymous_resource")) and "trust" not in case["policies"]
     return "*" in named or bool(named & (_itself(caller) | _behind(caller) | account))

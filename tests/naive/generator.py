@@ -24,7 +24,7 @@ _ROLE = f"arn:aws:iam::{_HOME}:role/team-a/release"
 # --- what is asked
 
 _IMAGE_ACTIONS = ["ecr:PutImage", "ecr:BatchGetImage", "ecr:BatchDeleteImage", "ecr:GetAuthorizationToken"]
-_ROLE_ACTIONS = ["sts:AssumeRole", "sts:TagSession"]
+_ROLE_ACTIONS = ["sts:AssumeRole", "sts:TagSession", "sts:AssumeRoleWithWebIdentity"]
 _REPOSITORIES = [
     _REGISTRY + "team-a/web",
     _REGISTRY + "team-a/api",
@@ -164,7 +164,7 @@ def cases(seed: int, count: int) -> Iterator[tuple[Json, list[Json]]]:
     random = Random(seed)
     for _ in range(0, count, REQUESTS):
         topic = random.choice(["images", "images", "images", "roles"])
-        principal = random.choice(list(_PRINCIPALS.values()))
+        principal = random.choice([it for it in _PRINCIPALS.values() if "provider" not in it])
         requests = [_request(random, topic, principal) for _ in range(REQUESTS)]
         yield _policies(random, topic, principal), requests
 
@@ -310,6 +310,7 @@ def _blurred(random: Random, text: str, start: int) -> str:
     return text
 
 
+_PROVIDERS = [it["provider"] for it in _PRINCIPALS.values() if "provider" in it]
 _NAMES = sorted(
     {"*", _HOME, _PARTNER, f"arn:aws:iam::{_HOME}:root"}
     | {
@@ -326,7 +327,7 @@ _ARN_NAMES = [name for name in _NAMES if not name.startswith("A")]
 
 def _principal(random: Random) -> Any:
     if random.random() < 0.25:
-        return random.choice(["*", {"AWS": "*"}, {"Service": "codebuild.amazonaws.com"}])
+        return random.choice(["*", {"AWS": "*"}, {"Service": "codebuild.amazonaws.com"}, {"Federated": _PROVIDERS[0]}])
     return {"AWS": _one_or_several(random, [name for name in _NAMES if name != "*"])}
 
 

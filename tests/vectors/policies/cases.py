@@ -73,7 +73,7 @@ def _set(documents: list[Any], kind: Kind) -> PolicySet:
 
 
 def _principal(given: dict[str, Any]) -> Principal:
-    session = given.get("session")
+    session = given.get("session", {})
     return Principal(
         PrincipalKind(given["kind"]),
         given["account"],
@@ -82,5 +82,13 @@ def _principal(given: dict[str, Any]) -> Principal:
         identity_arn=given.get("identity_arn", ""),
         identity_id=given.get("identity_id", ""),
         name=given.get("name", ""),
-        session=session and Session(SessionKind(session["kind"]), session["name"], issued_at=0, expires_at=3600),
+        session=Session(
+            SessionKind(session["kind"]),
+            session["name"],
+            issued_at=0,
+            expires_at=3600,
+            provider=given.get("provider", ""),
+        )
+        if session
+        else None,
     )
