@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from auth.access import Access, Principal, requested_tags
 from auth.authorize import Gate
-from auth.directory import Directory, identity_arn
+from auth.directory import Directory
 from auth.epoch import Epoch
 from auth.secrets import Vault
 from aws import dispatch
@@ -59,12 +59,14 @@ def on_everything(action: str) -> Accesses:
     return lambda _, __: [Access(f"iam:{action}", "*")]
 
 
-def on_named(action: str, kind: str, parameter: str) -> Accesses:
-    """`iam:<action>` on the ARN of something that is about to be made, from its name and Path."""
+def on_arn(action: str, parameter: str) -> Accesses:
+    """`iam:<action>` on the ARN that the call gives, with the tags that it sets or takes away."""
 
     def accesses(_: Iam, call: Call) -> list[Access]:
-        arn = identity_arn(kind, call.account, call.params.get("Path", "/"), call.params[parameter])
-        return [Access(f"iam:{action}", arn, requested_tags(call.params.get("Tags", ())))]
+        keys = requested_tags(call.params.get("Tags", ()))
+        if call.params.get("TagKeys"):
+            keys = (("aws:TagKeys", tuple(call.params["TagKeys"])),)
+        return [Access(f"iam:{action}", call.params[parameter], keys)]
 
     return accesses
 

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from auth.access import Access
-from auth.iam.call import Accesses, Call, Iam, Result, Row, on_everything, page_of, paged
+from auth.iam.call import Call, Iam, Result, Row, on_arn, on_everything, page_of, paged
 from auth.iam.entities import HeldPolicy, documents_of, entity_of_arn, policies_of
 from auth.iam.identities import arn_of, shown_time
 from auth.iam.policies import find_managed, no_such_policy
@@ -232,18 +231,11 @@ def _render_policy(held: HeldPolicy) -> Result:
     }
 
 
-# -- leave
-
-
-def _on_subject(action: str) -> Accesses:
-    return lambda _, call: [Access(f"iam:{action}", call.params["Arn"])]
-
-
 ROWS: Final[tuple[Row, ...]] = (
     Row(
         "GenerateServiceLastAccessedDetails",
         generate_report,
-        _on_subject("GenerateServiceLastAccessedDetails"),
+        on_arn("GenerateServiceLastAccessedDetails", "Arn"),
     ),
     Row("GetServiceLastAccessedDetails", get_report, on_everything("GetServiceLastAccessedDetails")),
     Row(
@@ -254,6 +246,6 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         "ListPoliciesGrantingServiceAccess",
         list_policies_granting_access,
-        _on_subject("ListPoliciesGrantingServiceAccess"),
+        on_arn("ListPoliciesGrantingServiceAccess", "Arn"),
     ),
 )

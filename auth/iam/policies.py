@@ -10,7 +10,6 @@ from auth.access import Access, requested_tags
 from auth.directory import identity_arn
 from auth.iam import tags
 from auth.iam.call import (
-    Accesses,
     Call,
     Iam,
     Result,
@@ -18,6 +17,7 @@ from auth.iam.call import (
     delete_conflict,
     invalid_input,
     limit_exceeded,
+    on_arn,
     on_everything,
     page_of,
     paged,
@@ -461,16 +461,6 @@ def _number_of(version: str, numbers: Sequence[int]) -> int | None:
 # -- leave
 
 
-def _on_policy(action: str) -> Accesses:
-    def accesses(_: Iam, call: Call) -> list[Access]:
-        keys = requested_tags(call.params.get("Tags", ()))
-        if "TagKeys" in call.params:
-            keys = (("aws:TagKeys", tuple(call.params["TagKeys"])),)
-        return [Access(f"iam:{action}", call.params["PolicyArn"], keys)]
-
-    return accesses
-
-
 def _create_accesses(_: Iam, call: Call) -> list[Access]:
     params = call.params
     arn = identity_arn("policy", call.account, params.get("Path", "/"), params["PolicyName"])
@@ -481,16 +471,16 @@ def _create_accesses(_: Iam, call: Call) -> list[Access]:
 
 ROWS: Final[tuple[Row, ...]] = (
     Row("CreatePolicy", create_policy, _create_accesses),
-    Row("GetPolicy", get_policy, _on_policy("GetPolicy")),
+    Row("GetPolicy", get_policy, on_arn("GetPolicy", "PolicyArn")),
     Row("ListPolicies", list_policies, on_everything("ListPolicies")),
-    Row("DeletePolicy", delete_policy, _on_policy("DeletePolicy")),
-    Row("CreatePolicyVersion", create_policy_version, _on_policy("CreatePolicyVersion")),
-    Row("GetPolicyVersion", get_policy_version, _on_policy("GetPolicyVersion")),
-    Row("ListPolicyVersions", list_policy_versions, _on_policy("ListPolicyVersions")),
-    Row("SetDefaultPolicyVersion", set_default_policy_version, _on_policy("SetDefaultPolicyVersion")),
-    Row("DeletePolicyVersion", delete_policy_version, _on_policy("DeletePolicyVersion")),
-    Row("TagPolicy", tag_policy, _on_policy("TagPolicy")),
-    Row("UntagPolicy", untag_policy, _on_policy("UntagPolicy")),
-    Row("ListPolicyTags", list_policy_tags, _on_policy("ListPolicyTags")),
-    Row("ListEntitiesForPolicy", list_entities_for_policy, _on_policy("ListEntitiesForPolicy")),
+    Row("DeletePolicy", delete_policy, on_arn("DeletePolicy", "PolicyArn")),
+    Row("CreatePolicyVersion", create_policy_version, on_arn("CreatePolicyVersion", "PolicyArn")),
+    Row("GetPolicyVersion", get_policy_version, on_arn("GetPolicyVersion", "PolicyArn")),
+    Row("ListPolicyVersions", list_policy_versions, on_arn("ListPolicyVersions", "PolicyArn")),
+    Row("SetDefaultPolicyVersion", set_default_policy_version, on_arn("SetDefaultPolicyVersion", "PolicyArn")),
+    Row("DeletePolicyVersion", delete_policy_version, on_arn("DeletePolicyVersion", "PolicyArn")),
+    Row("TagPolicy", tag_policy, on_arn("TagPolicy", "PolicyArn")),
+    Row("UntagPolicy", untag_policy, on_arn("UntagPolicy", "PolicyArn")),
+    Row("ListPolicyTags", list_policy_tags, on_arn("ListPolicyTags", "PolicyArn")),
+    Row("ListEntitiesForPolicy", list_entities_for_policy, on_arn("ListEntitiesForPolicy", "PolicyArn")),
 )

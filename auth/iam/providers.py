@@ -10,13 +10,13 @@ from typing import Final
 from auth.access import Access, requested_tags
 from auth.iam import tags
 from auth.iam.call import (
-    Accesses,
     Call,
     Iam,
     Result,
     Row,
     invalid_input,
     limit_exceeded,
+    on_arn,
     on_everything,
     validation,
 )
@@ -54,7 +54,7 @@ async def create_provider(iam: Iam, call: Call) -> Result:
         yield from tags.put_tags(arn, given)
 
     await iam.epoch.change(unit)
-    return {"OpenIDConnectProviderArn": arn, "Tags": tags.render_tags(given)}
+    return {"OpenIDConnectProviderArn": arn, "Tags": tags.render_tags(given) or None}
 
 
 async def get_provider(iam: Iam, call: Call) -> Result:
@@ -209,16 +209,6 @@ async def _change(iam: Iam, call: Call, change: Callable[[StoredProvider], Store
 # -- leave
 
 
-def _on_provider(action: str) -> Accesses:
-    def accesses(_: Iam, call: Call) -> list[Access]:
-        keys = requested_tags(call.params.get("Tags", ()))
-        if "TagKeys" in call.params:
-            keys = (("aws:TagKeys", tuple(call.params["TagKeys"])),)
-        return [Access(f"iam:{action}", call.params["OpenIDConnectProviderArn"], keys)]
-
-    return accesses
-
-
 def _create_accesses(_: Iam, call: Call) -> list[Access]:
     arn = _arn(call.account, call.params["Url"])
     keys = requested_tags(call.params.get("Tags", ()))
@@ -228,21 +218,33 @@ def _create_accesses(_: Iam, call: Call) -> list[Access]:
 
 ROWS: Final[tuple[Row, ...]] = (
     Row("CreateOpenIDConnectProvider", create_provider, _create_accesses),
-    Row("GetOpenIDConnectProvider", get_provider, _on_provider("GetOpenIDConnectProvider")),
+    Row("GetOpenIDConnectProvider", get_provider, on_arn("GetOpenIDConnectProvider", "OpenIDConnectProviderArn")),
     Row("ListOpenIDConnectProviders", list_providers, on_everything("ListOpenIDConnectProviders")),
-    Row("DeleteOpenIDConnectProvider", delete_provider, _on_provider("DeleteOpenIDConnectProvider")),
+    Row(
+        "DeleteOpenIDConnectProvider",
+        delete_provider,
+        on_arn("DeleteOpenIDConnectProvider", "OpenIDConnectProviderArn"),
+    ),
     Row(
         "UpdateOpenIDConnectProviderThumbprint",
         update_thumbprints,
-        _on_provider("UpdateOpenIDConnectProviderThumbprint"),
+        on_arn("UpdateOpenIDConnectProviderThumbprint", "OpenIDConnectProviderArn"),
     ),
-    Row("AddClientIDToOpenIDConnectProvider", add_client_id, _on_provider("AddClientIDToOpenIDConnectProvider")),
+    Row(
+        "AddClientIDToOpenIDConnectProvider",
+        add_client_id,
+        on_arn("AddClientIDToOpenIDConnectProvider", "OpenIDConnectProviderArn"),
+    ),
     Row(
         "RemoveClientIDFromOpenIDConnectProvider",
         remove_client_id,
-        _on_provider("RemoveClientIDFromOpenIDConnectProvider"),
+        on_arn("RemoveClientIDFromOpenIDConnectProvider", "OpenIDConnectProviderArn"),
     ),
-    Row("TagOpenIDConnectProvider", tag_provider, _on_provider("TagOpenIDConnectProvider")),
-    Row("UntagOpenIDConnectProvider", untag_provider, _on_provider("UntagOpenIDConnectProvider")),
-    Row("ListOpenIDConnectProviderTags", list_provider_tags, _on_provider("ListOpenIDConnectProviderTags")),
+    Row("TagOpenIDConnectProvider", tag_provider, on_arn("TagOpenIDConnectProvider", "OpenIDConnectProviderArn")),
+    Row("UntagOpenIDConnectProvider", untag_provider, on_arn("UntagOpenIDConnectProvider", "OpenIDConnectProviderArn")),
+    Row(
+        "ListOpenIDConnectProviderTags",
+        list_provider_tags,
+        on_arn("ListOpenIDConnectProviderTags", "OpenIDConnectProviderArn"),
+    ),
 )

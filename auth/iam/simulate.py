@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
-from auth.access import Access, Principal, PrincipalKind, Value
+from auth.access import Principal, PrincipalKind, Value
 from auth.directory import identity_arn
-from auth.iam.call import Accesses, Call, Iam, Result, Row, invalid_input, mark, on_everything, page_of
+from auth.iam.call import Call, Iam, Result, Row, invalid_input, mark, on_arn, on_everything, page_of
 from auth.iam.entities import HeldPolicy, documents_of, entity_of_arn, policies_of, read_entity_arn
 from auth.iam.identities import arn_of
 from auth.iam.managed import CATALOGUE
@@ -422,16 +422,9 @@ def _keys_of(policies: Iterable[Policy]) -> Result:
     return {"ContextKeyNames": list(names.values())}
 
 
-# -- leave
-
-
-def _on_source(action: str) -> Accesses:
-    return lambda _, call: [Access(f"iam:{action}", call.params["PolicySourceArn"])]
-
-
 ROWS: Final[tuple[Row, ...]] = (
     Row("SimulateCustomPolicy", simulate_custom_policy, on_everything("SimulateCustomPolicy")),
-    Row("SimulatePrincipalPolicy", simulate_principal_policy, _on_source("SimulatePrincipalPolicy")),
+    Row("SimulatePrincipalPolicy", simulate_principal_policy, on_arn("SimulatePrincipalPolicy", "PolicySourceArn")),
     Row(
         "GetContextKeysForCustomPolicy",
         get_context_keys_for_custom_policy,
@@ -440,6 +433,6 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         "GetContextKeysForPrincipalPolicy",
         get_context_keys_for_principal_policy,
-        _on_source("GetContextKeysForPrincipalPolicy"),
+        on_arn("GetContextKeysForPrincipalPolicy", "PolicySourceArn"),
     ),
 )

@@ -257,6 +257,15 @@ def test_aws_own_policies_can_be_read_and_not_changed(iam: "IAMClient"):
         assert refusal(call, PolicyArn=AWS_READ_ONLY, **more) == outside
 
 
+def test_aws_own_policies_are_every_accounts(iam: "IAMClient", user: str, acting: Callable[..., Any]):
+    client = acting(user)
+    assert refusal(client.get_policy, PolicyArn=AWS_READ_ONLY)[0] == "AccessDenied"
+    iam.put_user_policy(
+        UserName=user, PolicyName="p", PolicyDocument=allow("iam:GetPolicy", resource="arn:aws:iam::aws:policy/*")
+    )
+    assert client.get_policy(PolicyArn=AWS_READ_ONLY)["Policy"]["Arn"] == AWS_READ_ONLY
+
+
 def test_leave_is_asked_for_the_policys_arn(iam: "IAMClient", user: str, name: str, acting: Callable[..., Any]):
     own = f"arn:aws:iam::{ACCOUNT}:policy/mine/{name}"
     iam.put_user_policy(
