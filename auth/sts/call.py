@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from auth.access import Access, Principal, PrincipalKind, Session
+from auth.access import Access, Principal
 from auth.authorize import Gate
 from auth.credentials import Keyring
 from auth.directory import Directory
@@ -56,14 +56,6 @@ def nothing(sts: Sts, call: Call) -> tuple[Access, ...]:  # noqa: ARG001 - as ev
 def on_everything(action: str) -> Accesses:
     """`sts:<action>` on `*`."""
     return lambda _, __: [Access(f"sts:{action}", "*")]
-
-
-def session_of(call: Call) -> Session | None:
-    return call.principal.session
-
-
-def is_role_session(call: Call) -> bool:
-    return call.principal.kind is PrincipalKind.ROLE_SESSION
 
 
 def denied(message: str) -> AwsError:

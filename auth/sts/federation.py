@@ -4,7 +4,7 @@ from typing import Final
 
 from auth.access import Access, PrincipalKind, Session, SessionKind
 from auth.sessions import Subject
-from auth.sts.call import Call, Result, Row, Sts, check_mfa, denied, render_credentials, session_of
+from auth.sts.call import Call, Result, Row, Sts, check_mfa, denied, render_credentials
 from auth.sts.passed import check_policy_arns, read_passed
 
 DEFAULT_SECONDS: Final = 43_200
@@ -18,7 +18,7 @@ def _seconds(call: Call) -> int:
 
 
 def _check_long_lived(call: Call) -> None:
-    if session_of(call) is not None:
+    if call.principal.session is not None:
         raise denied(f"Cannot call {call.operation} with session credentials")
 
 

@@ -15,9 +15,7 @@ from auth.sts.call import (
     Sts,
     check_mfa,
     denied,
-    is_role_session,
     render_credentials,
-    session_of,
     validation,
 )
 from auth.sts.passed import NOTHING, Passed, check_policy_arns, read_passed
@@ -103,7 +101,7 @@ def render_assumed(role: Role, name: str) -> Result:
 def _source_identity(call: Call) -> str:
     """The request's, or the calling session's, which the next one keeps. Raises AwsError."""
     given: str = call.params.get("SourceIdentity", "")
-    session = session_of(call)
+    session = call.principal.session
     held = "" if session is None else session.source_identity
     if given and held and given != held:
         raise validation("The source identity is already set for this assume role session")
@@ -118,7 +116,7 @@ def _accesses(_: Sts, call: Call) -> list[Access]:
     if "ProvidedContexts" in call.params:
         raise validation("Trusted context assertions (ProvidedContexts) are not issued by this server.")
     check_mfa(call)
-    passed = read_passed(call.params, caller=session_of(call))
+    passed = read_passed(call.params, caller=call.principal.session)
     keys: list[tuple[str, Value]] = [("sts:RoleSessionName", call.params["RoleSessionName"])]
     if "ExternalId" in call.params:
         keys.append(("sts:ExternalId", call.params["ExternalId"]))
@@ -133,9 +131,9 @@ async def _assume_role(sts: Sts, call: Call) -> Result:
             f"User: {call.principal.arn} is not authorized to perform: sts:AssumeRole on resource: {params['RoleArn']}"
         )
     seconds = params.get("DurationSeconds", DEFAULT_SECONDS)
-    chained = is_role_session(call)
+    chained = call.principal.kind is PrincipalKind.ROLE_SESSION
     check_duration(seconds, role, chained=chained)
-    passed = read_passed(params, caller=session_of(call))
+    passed = read_passed(params, caller=call.principal.session)
     await check_policy_arns(sts.directory, passed.policy_arns, role.account)
     source_identity = _source_identity(call)
     key = issue_role_session(
