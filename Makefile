@@ -20,9 +20,10 @@ test: check
 	$(BIN)/python -m pytest $(PYTEST)
 
 check: $(VENV)/.test
-	$(BIN)/ruff format --check $(ROOMS) tests bench
-	$(BIN)/ruff check $(ROOMS) tests bench
+	$(BIN)/ruff format --check $(ROOMS) tests bench plugins
+	$(BIN)/ruff check $(ROOMS) tests bench plugins
 	$(BIN)/mypy
+	$(BIN)/mypy plugins/pytest-longshore/src/pytest_longshore
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.test

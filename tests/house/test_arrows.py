@@ -50,6 +50,14 @@ def test_every_room_is_under_the_linter_and_the_type_checker():
     assert set(PROJECT["tool"]["mypy"]["packages"]) == set(ROOMS)
 
 
+@pytest.mark.parametrize("path", sorted((TREE / "plugins").rglob("*.py")), ids=lambda path: path.name)
+def test_what_is_installed_beside_a_users_own_code_imports_no_room(path: Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert not {name.partition(".")[0] for name in names} & set(ROOMS), f"{path}:{getattr(node, 'lineno', 0)}"
+
+
 _INSTANCES = {
     "App", "Settings", "load_settings", "SqliteDatabase", "FilesystemBlobs", "MemoryBlobs", "Log", "Metrics", "Supervisor",
     "Threads", "Tokens", "SigningKeys", "Authenticator", "Keyring", "Gate", "Registry", "Uploads", "Push", "Pull",

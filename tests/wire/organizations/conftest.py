@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import botocore.config
 import pytest
@@ -16,9 +16,6 @@ from botocore.exceptions import ClientError
 
 from server.cli import main
 from tests.live import LiveServer
-
-if TYPE_CHECKING:
-    from types_boto3_organizations import OrganizationsClient
 
 CONTROL = "SERVICE_CONTROL_POLICY"
 FULL = "p-FullAWSAccess"
@@ -37,7 +34,7 @@ class Account:
         return self.server.client(service, **{**self.key, **options})
 
     @cached_property
-    def organizations(self) -> "OrganizationsClient":
+    def organizations(self) -> Any:
         return self.client("organizations")
 
 
@@ -50,7 +47,7 @@ class Organization:
     root: str
 
     @property
-    def client(self) -> "OrganizationsClient":
+    def client(self) -> Any:
         return self.management.organizations
 
     def unit(self, name: str, parent: str | None = None) -> str:
@@ -129,7 +126,7 @@ def organization(make_account: Callable[[], Account]) -> Organization:
 
 
 @pytest.fixture
-def unchecked(organization: Organization) -> "OrganizationsClient":
+def unchecked(organization: Organization) -> Any:
     """The management account's, sending what the model forbids."""
     config = botocore.config.Config(retries={"total_max_attempts": 1}, parameter_validation=False)
     return organization.management.client("organizations", config=config)
