@@ -33,7 +33,7 @@ class PolicySet:
     __slots__ = ("_by_action", "_order", "_relevant", "_remembered", "_statements", "keys", "policies")
 
     def __init__(self, policies: Iterable[Policy] = ()) -> None:
-        self.policies: tuple[Policy, ...] = tuple(policies)
+        self.policies: tuple[Policy, ...] = tuple(dict.fromkeys(policies))  # groups may share one
         self.keys: frozenset[str] = frozenset().union(*(policy.keys for policy in self.policies))
         self._statements = [statement for policy in self.policies for statement in policy.statements]
         self._order = {statement: number for number, statement in enumerate(self._statements)}
