@@ -23,8 +23,8 @@ KEYS = frozenset(
         "aws:sourceip", "aws:useragent", "aws:requestedregion", "aws:referer", "aws:principalarn", "aws:principalaccount",
         "aws:principalisawsservice", "aws:username", "aws:multifactorauthpresent", "aws:multifactorauthage",
         "aws:tokenissuetime", "aws:sourceidentity", "aws:federatedprovider", "aws:principaltag/", "aws:principalorgid",
-        "aws:principalorgpaths", "aws:resourceaccount", "aws:resourcetag/", "ecr:resourcetag/", "aws:requesttag/",
-        "aws:tagkeys",
+        "aws:principalorgpaths", "aws:resourceaccount", "aws:resourceorgid", "aws:resourceorgpaths", "aws:resourcetag/",
+        "ecr:resourcetag/", "iam:resourcetag/", "aws:requesttag/", "aws:tagkeys", "organizations:policytype",
         "ecr:accountsetting", "iam:awsservicename", "iam:passedtoservice", "iam:permissionsboundary", "iam:policyarn",
         "sts:externalid", "sts:rolesessionname", "sts:sourceidentity", "sts:transitivetagkeys",
     }
@@ -133,12 +133,9 @@ class Gate:
             if principal.session is not None:
                 session = await self._directory.session(principal)
         now = self._clock()
-        request = Request(
-            principal,
-            access.action,
-            access.resource,
-            self._context(now, principal, access, circumstances, grants, facts),
-        )
+        context = self._context(now, principal, access, circumstances, grants, facts)
+        await self._add_organization(context, principal, grants, facts)
+        request = Request(principal, access.action, access.resource, context)
         if facts.spares_root and principal.kind is PrincipalKind.ROOT and principal.account == facts.owner:
             facts = replace(facts, repository=None, registry=None)
         force = InForce(
@@ -170,6 +167,18 @@ class Gate:
         if known is None:
             return Facts(owner=owner)
         return await known.facts(access, account=principal.account, region=circumstances.region)
+
+    async def _add_organization(
+        self, context: dict[str, Value], principal: Principal, grants: Grants, facts: Facts
+    ) -> None:
+        """Which organization the resource's account is in."""
+        organization, path = grants.organization, grants.organization_path
+        if facts.owner and facts.owner != principal.account:
+            guardrail = await self._directory.guardrail(facts.owner)
+            organization, path = guardrail.organization, guardrail.path
+        if organization:
+            context["aws:resourceorgid"] = organization
+            context["aws:resourceorgpaths"] = (path,)
 
     def _context(
         self,

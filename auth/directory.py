@@ -132,6 +132,9 @@ class Directory:
         """Whether there is a managed policy of that ARN now."""
         return bool(await self._documents([arn]))
 
+    async def guardrail(self, account: str) -> Guardrail:
+        return await self._remember(("guardrail", account), lambda: self._guardrails.of(account))
+
     async def grants(self, principal: Principal) -> Grants:
         """Everything but what a session adds."""
         key = ("grants", principal.account, principal.identity_id)
@@ -169,7 +172,7 @@ class Directory:
         return policy
 
     async def _load(self, principal: Principal) -> Grants:
-        guardrail = await self._guardrails.of(principal.account)
+        guardrail = await self.guardrail(principal.account)
         controls = tuple(
             PolicySet([self.compile(text, Kind.CONTROL, name, arn, Source.NONE) for name, arn, text in level])
             for level in guardrail.levels

@@ -176,10 +176,9 @@ def page_of(call: Call) -> tuple[int, str]:
     if len(token) <= _LONGEST_TOKEN:
         try:
             listing, after = json.loads(base64.urlsafe_b64decode(token))
-            if listing == call.operation and isinstance(after, str):
-                after.encode()  # such as a database takes
+            if listing == call.operation and after.isascii() and after.isprintable():
                 return limit, after
-        except (binascii.Error, ValueError, TypeError):
+        except (binascii.Error, ValueError, TypeError, AttributeError):
             pass
     raise invalid_input("INVALID_NEXT_TOKEN")
 

@@ -294,6 +294,32 @@ def test_conditions_know_the_organization_and_the_path_to_the_account(organizati
             ecr.describe_repositories()
 
 
+def test_conditions_know_the_organization_of_the_resource(
+    organization: Organization, make_account: Callable[[], Account]
+):
+    """A fence around an organization: nothing outside of it, whatever the other side allows."""
+    member, outsider = make_account(), make_account()
+    organization.join(member)
+    for owner in (member, outsider):
+        owner.client("ecr").create_repository(repositoryName="some/images")
+    rights = {"Effect": "Allow", "Principal": {"AWS": member.id}, "Action": "ecr:ListImages"}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [rights]})
+    outsider.client("ecr").set_repository_policy(repositoryName="some/images", policyText=text)
+    ecr = member.client("ecr")
+    foreign = {"repositoryName": "some/images", "registryId": outsider.id}
+    ecr.list_images(**foreign)
+    policy = organization.policy(NO_ECR)
+    organization.client.attach_policy(PolicyId=policy, TargetId=member.id)
+    for condition in (
+        {"StringNotEquals": {"aws:ResourceOrgID": "${aws:PrincipalOrgID}"}},
+        {"ForAllValues:StringNotLike": {"aws:ResourceOrgPaths": f"{organization.id}/*"}},
+    ):
+        content = json.dumps(statement("Deny", "ecr:*", Condition=condition))
+        organization.client.update_policy(PolicyId=policy, Content=content)
+        ecr.list_images(repositoryName="some/images")
+        assert "with an explicit deny in a service control policy" in sentence(ecr.list_images, **foreign)
+
+
 def test_users_of_the_management_account_need_leave_for_each_thing(organization: Organization):
     account, unit, other = organization.account(), organization.unit("a"), organization.unit("b")
     organization.client.tag_resource(ResourceId=unit, Tags=[{"Key": "team", "Value": "a"}])
