@@ -131,7 +131,7 @@ async def _try(
     if not summary.concerned:
         raise ReplayRefused(
             f"of {summary.decisions} decisions on record in that range none has to do with that change: "
-            "is the name right, is the range long enough?"
+            "is the name right, is the range long enough? (root has no identity-based policies)"
         )
     return summary
 
@@ -139,8 +139,12 @@ async def _try(
 def _changes(options: argparse.Namespace) -> list[Change]:
     changes: list[Change] = []
     if options.policy is not None:
-        targets = options.targets or [parse_target("everyone")]
-        changes += (_put(target, options.policy) for target in targets)
+        try:
+            changes += (_put(target, options.policy) for target in options.targets or [parse_target("everyone")])
+        except ReplayRefused as error:
+            raise (
+                error if options.targets else ReplayRefused(f"{error}; --for TARGET says what it is put on")
+            ) from error
     elif options.targets:
         raise ReplayRefused("--for goes with --policy FILE")
     for given in options.add:
