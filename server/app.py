@@ -241,9 +241,11 @@ class App:
         """End the loops, write down what is pending, let go of the store."""
         self.ready = False
         await self._loops.stop()
-        with contextlib.suppress(DatabaseFull, DatabaseUnavailable):  # both come right by themselves after a while
+        try:
             await self.recorder.close()
-        with contextlib.suppress(DatabaseFull, DatabaseUnavailable):
+        except (DatabaseFull, DatabaseUnavailable) as error:
+            self._log.failure("the last decisions could not be put on record", error)
+        with contextlib.suppress(DatabaseFull, DatabaseUnavailable):  # both come right by themselves after a while
             await self._pull.record()
             await self.usage.record()
             await self.database.write(lambda: drop_lease("audit", self._holder), durable=False)

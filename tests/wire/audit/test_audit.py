@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from auth.authorize import KEYS
 from tests.live import LiveServer
 from tests.wire.audit.conftest import ACCOUNT, PUSH, REFUSED, Past, asked, decisions, run
 from tests.wire.client import eventually
@@ -31,6 +32,12 @@ def test_a_record_says_who_what_why_and_under_which_policies(past: Past):
     assert denied["context"]["aws:principaltag/team"] == "a"
     assert (allowed["action"], allowed["decision"], allowed["reason"]) == ("ecr:PutImage", "allowed", "allowed")
     assert [(one["policy"], one["sid"], one["number"]) for one in allowed["statements"]] == [("push", "Push", 1)]
+
+
+def test_every_key_that_a_decision_had_is_one_that_the_gate_is_known_to_give(past: Past):
+    for one in decisions(past.server):
+        for key in one["context"]:
+            assert key in KEYS or f"{key.partition('/')[0]}/" in KEYS, key
 
 
 def test_nothing_secret_is_on_record(past: Past):
