@@ -69,9 +69,9 @@ class Collector:
         """Look through the whole store for bytes without a row: a slow round, once in a while."""
         done = Collected()
         stuck: dict[str, Exception] = {}
-        async for batch in self._blobs.inventory(before=self._clock() - max(self._orphan_age, self._grace)):
-            for start in range(0, len(batch), _STEP):
-                some = {stored.key: stored.stage for stored in batch[start : start + _STEP]}
+        async for page in self._blobs.inventory(before=self._clock() - max(self._orphan_age, self._grace)):
+            for start in range(0, len(page.found), _STEP):
+                some = {stored.key: stored.stage for stored in page.found[start : start + _STEP]}
                 unknown = await rows.find_unknown_keys(self._database, list(some))
                 if any(
                     some[key] for key in unknown

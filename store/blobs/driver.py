@@ -19,7 +19,7 @@ still writes raises Fenced, in any process, or goes where no name of the higher 
 to its first space stays the same.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -107,6 +107,17 @@ class Stored:
     stage: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the store: what was found there, perhaps nothing, and the place to go on `after`."""
+
+    found: Sequence[Stored]
+    place: str
+
+    def __iter__(self) -> Iterator[Stored]:
+        return iter(self.found)
+
+
 class BlobDriver(Protocol):
     """Bytes. Methods are safe to call from many tasks and processes at once, and may raise StoreUnavailable."""
 
@@ -151,8 +162,16 @@ class BlobDriver(Protocol):
         """Free what a key or staged name stands for. Idempotent; missing bytes are no error."""
         ...
 
-    def inventory(self, *, before: float) -> AsyncIterator[list[Stored]]:
-        """Everything last written before that time, staged or committed, in batches, for the collector of orphans."""
+    async def delete_many(self, keys: Sequence[str]) -> Mapping[str, Exception]:
+        """`delete` of each, in as few steps as the store can; returns why some could not be."""
+        ...
+
+    def inventory(self, *, before: float, after: str = "") -> AsyncIterator[Page]:
+        """Everything last written before that time, staged or committed, page by page.
+
+        `after` is the place of a page of an earlier call, perhaps of another process: what it and those before it had is
+        passed over, or found again.
+        """
         ...
 
     async def free_space(self) -> int | None:

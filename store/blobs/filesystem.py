@@ -22,15 +22,16 @@ import struct
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from base.clock import Clock
 from base.ids import Ids
 from base.threads import Threads
-from store.blobs.driver import BytesMissing, Content, Fenced, Hash, NoRoom, Span, Stored, Writer
+from store.blobs.driver import BytesMissing, Content, Fenced, Hash, NoRoom, Page, Span, Stored, Writer
 
 if TYPE_CHECKING:
     import asyncio
@@ -49,6 +50,10 @@ _HEADER = struct.Struct("<16sQd")
 """The pack's own unguessable name (so that no uploaded bytes can pass for a header), size of the bytes, time of writing."""
 _PACK_NAME = re.compile(r"[0-9a-f]{32}\Z", re.ASCII)
 _OPEN_PACKS = 64
+_LOOKED_AT = 500
+"""Things that taking stock looks at in one call of a thread."""
+_DELETED = 50
+"""Things that are deleted in one."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _KEEP_SIZE, _PUNCH_HOLE = 0x01, 0x02
 _SYNC_FILE_RANGE_WRITE = 2
@@ -462,6 +467,21 @@ class FilesystemBlobs:
     async def delete(self, key: str) -> None:
         await self.run(self._delete, key)
 
+    async def delete_many(self, keys: Sequence[str]) -> Mapping[str, Exception]:
+        failures: dict[str, Exception] = {}
+        for start in range(0, len(keys), _DELETED):
+            failures.update(await self.run(self._delete_some, keys[start : start + _DELETED]))
+        return failures
+
+    def _delete_some(self, keys: Sequence[str]) -> dict[str, Exception]:
+        failures: dict[str, Exception] = {}
+        for key in keys:
+            try:
+                self._delete(key)
+            except OSError as error:
+                failures[key] = error
+        return failures
+
     def _delete(self, key: str) -> None:
         kind, _, rest = key.partition("/")
         if kind == "p":
@@ -502,52 +522,54 @@ class FilesystemBlobs:
 
     # -- taking stock
 
-    async def inventory(self, *, before: float) -> AsyncIterator[list[Stored]]:
-        for number in range(256):
-            batch = await self.run(self._list_files, self._files / f"{number:02x}", before)
-            if batch:
-                yield batch
-        batch = await self.run(self._list_files, self._staging, before)
-        if batch:
-            yield batch
-        for name in await self.run(os.listdir, self._packs):
-            batch = await self.run(self._list_pack, name, before)
-            if batch:
-                yield batch
+    async def inventory(self, *, before: float, after: str = "") -> AsyncIterator[Page]:
+        packs = await self.run(lambda: sorted(filter(_PACK_NAME.match, os.listdir(self._packs))))
+        parts = [
+            *((f"files/{number:02x}", self._list_files) for number in range(256)),
+            *((f"packs/{name}", self._list_pack) for name in packs),
+            ("staging", self._list_files),
+        ]  # in the order of their names
+        passed = after
+        for place, listing in parts:
+            if place <= after:
+                continue
+            entries = listing(self._files.parent / place, before)
+            while len(some := await self.run(list, islice(entries, _LOOKED_AT))) == _LOOKED_AT:
+                yield Page([one for one in some if one is not None], passed)
+            passed = place
+            yield Page([one for one in some if one is not None], passed)
 
-    def _list_files(self, directory: Path, before: float) -> list[Stored]:
-        found = []
+    def _list_files(self, directory: Path, before: float) -> Generator[Stored | None, None, None]:
+        """What is old enough; None for what is not."""
         with os.scandir(directory) as entries:
             for entry in entries:
-                with contextlib.suppress(FileNotFoundError):
-                    written = entry.stat().st_mtime
-                    if entry.is_dir():
-                        with os.scandir(entry.path) as turns:
-                            times = [turn.stat().st_mtime for turn in turns]
-                        if not times and written < before:
-                            with contextlib.suppress(OSError):  # a crash left it, between a rename and its own end
-                                os.rmdir(entry.path)
-                            continue
-                        written = max([written, *times])
-                    if written < before:
-                        found.append(Stored(f"f/{entry.name}", written))
-        return found
+                yield self._look_at(entry, before)
 
-    def _list_pack(self, name: str, before: float) -> list[Stored]:
-        if _PACK_NAME.match(name) is None:
-            return []
+    def _look_at(self, entry: "os.DirEntry[str]", before: float) -> Stored | None:
         try:
-            descriptor = os.open(self._packs / name, os.O_RDWR | os.O_CLOEXEC)
+            written = entry.stat().st_mtime
+            if entry.is_dir():
+                with os.scandir(entry.path) as turns:
+                    times = [turn.stat().st_mtime for turn in turns]
+                if not times and written < before:
+                    with contextlib.suppress(OSError):  # a crash left it, between a rename and its own end
+                        os.rmdir(entry.path)
+                    return None
+                written = max([written, *times])
+        except FileNotFoundError:
+            return None
+        return Stored(f"f/{entry.name}", written) if written < before else None
+
+    def _list_pack(self, path: Path, before: float) -> Generator[Stored | None, None, None]:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except (FileNotFoundError, IsADirectoryError):
-            return []
+            return
         try:
             if os.fstat(descriptor).st_mtime < before:
-                self._remove_if_hollow(name, descriptor)
-            return [
-                Stored(f"p/{name}/{offset}/{size}", written)
-                for offset, size, written in _entries(descriptor, bytes.fromhex(name))
-                if written < before
-            ]
+                self._remove_if_hollow(path.name, descriptor)
+            for offset, size, written in _entries(descriptor, bytes.fromhex(path.name)):
+                yield Stored(f"p/{path.name}/{offset}/{size}", written) if written < before else None
         finally:
             os.close(descriptor)
 

@@ -1,10 +1,10 @@
 """Blobs in memory: for tests and for nothing else. Obeys the law of `store.blobs.driver` but for durability."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from base.clock import Clock
 from base.ids import Ids
-from store.blobs.driver import BytesMissing, Content, Fenced, Hash, Span, Stored, Writer
+from store.blobs.driver import BytesMissing, Content, Fenced, Hash, Page, Span, Stored, Writer
 
 
 class _MemoryContent:
@@ -107,8 +107,15 @@ class MemoryBlobs:
         self._bytes.pop(key, None)
         self._written.pop(key, None)
 
-    async def inventory(self, *, before: float) -> AsyncIterator[list[Stored]]:
-        yield [Stored(key, at) for key, at in self._written.items() if at < before]
+    async def delete_many(self, keys: Sequence[str]) -> Mapping[str, Exception]:
+        for key in keys:
+            await self.delete(key)
+        return {}
+
+    async def inventory(self, *, before: float, after: str = "") -> AsyncIterator[Page]:
+        for key, at in sorted(self._written.items()):
+            if key > after:
+                yield Page([Stored(key, at)] if at < before else [], key)
 
     async def free_space(self) -> int | None:
         return None

@@ -15,9 +15,10 @@ jitter). Objects are `PREFIX/blobs/<id>` and `PREFIX/tails/<id>.<turn>`; only pu
 multipart calls are used, no tags, no copies but of a blob that was completed too early.
 """
 
+import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ import botocore.session
 
 from base.ids import Ids
 from base.threads import Threads
-from store.blobs.driver import BytesMissing, Content, Fenced, Hash, NoRoom, Span, Stored, StoreUnavailable, Writer
+from store.blobs.driver import BytesMissing, Content, Fenced, Hash, NoRoom, Page, Span, Stored, StoreUnavailable, Writer
 
 T = TypeVar("T")
 
@@ -45,6 +46,12 @@ _HASH_HERE = 64 * 1024
 _REMEMBERED = 512
 _TAILS = 32 * 1024 * 1024
 """Bytes of tails that are kept at hand for their next turn or their commit."""
+_DELETED = 1000
+"""Objects in one request to delete them (S3 API, DeleteObjects)."""
+_LISTED = 1000
+"""Things in one answer to a request to list them."""
+_NO_SUCH_CALL = frozenset({400, 405, 411, 501})
+"""How servers answer that do not know DeleteObjects, or want its checksum in another form."""
 _SKIPPED = 16
 """Part numbers left to each turn that did not end well: its writer may still be at it."""
 _GONE = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload", "NoSuchBucket"})
@@ -151,6 +158,7 @@ class S3Blobs:
         self._etags: dict[str, dict[int, str]] = {}
         self._tails: dict[str, bytes] = {}
         self._written: dict[str, int] = {}
+        self._deletes_many = True
 
     # -- the law
 
@@ -222,26 +230,65 @@ class S3Blobs:
         else:
             await self._forget(self._path(key))
 
-    async def inventory(self, *, before: float) -> AsyncIterator[list[Stored]]:
-        for kind, folder in (("o", "blobs"), ("t", "tails")):
-            async for page in self._pages("list_objects_v2", Prefix=f"{self._prefix}{folder}/"):
-                found = []
-                for entry in page.get("Contents", ()):
-                    made = entry["Key"].rpartition("/")[2]
-                    written = entry["LastModified"].timestamp()
-                    if written < before:
-                        found.append(Stored(f"{kind}/{made}", written, _stage_of(made)))
-                if found:
-                    yield found
-        async for page in self._pages("list_multipart_uploads", Prefix=f"{self._prefix}blobs/"):
-            found = []
-            for entry in page.get("Uploads", ()):
-                made = entry["Key"].rpartition("/")[2]
-                written = entry["Initiated"].timestamp()
-                if written < before:
-                    found.append(Stored(f"u/{made} {entry['UploadId']}", written, _stage_of(made)))
-            if found:
-                yield found
+    async def delete_many(self, keys: Sequence[str]) -> Mapping[str, Exception]:
+        objects = {self._path(key): key for key in keys if not key.startswith(("s/", "u/"))}
+        singly = [key for key in keys if key.startswith(("s/", "u/"))]
+        failures: dict[str, Exception] = {}
+        paths = list(objects)
+        for start in range(0, len(paths), _DELETED):
+            some = paths[start : start + _DELETED]
+            stuck = await self._forget_many(some)
+            if stuck is None:
+                singly += [objects[path] for path in some]
+            else:
+                failures.update({objects[path]: error for path, error in stuck.items()})
+        at_once = max(1, self._settings.threads // 4)  # the others are for requests
+        for start in range(0, len(singly), at_once):
+            some = singly[start : start + at_once]
+            done = await asyncio.gather(*map(self.delete, some), return_exceptions=True)
+            failures.update({key: error for key, error in zip(some, done, strict=True) if isinstance(error, Exception)})
+        return failures
+
+    async def _forget_many(self, paths: Sequence[str]) -> dict[str, Exception] | None:
+        """Delete objects in one request; why some could not be, or None where the server has no such request."""
+        if not self._deletes_many:
+            return None
+        doomed = {"Objects": [{"Key": path} for path in paths], "Quiet": True}
+        try:
+            answer = await self.call("delete_objects", Delete=doomed)
+        except StoreUnavailable as error:
+            if isinstance(error, _Refused) and error.status in _NO_SUCH_CALL:
+                self._deletes_many = False
+                return None
+            return dict.fromkeys(paths, error)
+        except BytesMissing:
+            return None
+        return {
+            error["Key"]: StoreUnavailable(f"the bucket does not delete: {error.get('Code')}")
+            for error in answer.get("Errors", ())
+            if error.get("Code") not in _GONE
+        }
+
+    async def inventory(self, *, before: float, after: str = "") -> AsyncIterator[Page]:
+        for place, folder in (("o", "blobs"), ("t", "tails")):
+            if after[:1] > place:
+                continue
+            where = {"Prefix": f"{self._prefix}{folder}/"}
+            if after[:1] == place:
+                where["StartAfter"] = after[2:]
+            async for page in self._pages("list_objects_v2", **where):
+                entries = page.get("Contents", ())
+                if entries:
+                    found = _stored(place, entries, before, "LastModified")
+                    yield Page(found, f"{place} {entries[-1]['Key']}")
+        where = {"Prefix": f"{self._prefix}blobs/"}
+        if after.startswith("u "):
+            _, where["KeyMarker"], where["UploadIdMarker"] = after.split(" ", 2)
+        async for page in self._pages("list_multipart_uploads", **where):
+            entries = page.get("Uploads", ())
+            if entries:
+                found = _stored("u", entries, before, "Initiated")
+                yield Page(found, f"u {entries[-1]['Key']} {entries[-1]['UploadId']}")
 
     async def free_space(self) -> int | None:
         return None
@@ -430,7 +477,10 @@ class S3Blobs:
             return
 
     async def _pages(self, operation: str, **parameters: Any) -> AsyncIterator[dict[str, Any]]:
-        pages = iter(self._client.get_paginator(operation).paginate(Bucket=self._settings.bucket, **parameters))
+        paginator = self._client.get_paginator(operation)
+        pages = iter(
+            paginator.paginate(Bucket=self._settings.bucket, PaginationConfig={"PageSize": _LISTED}, **parameters)
+        )
 
         def take() -> dict[str, Any] | None:
             try:
@@ -607,6 +657,14 @@ class _NothingToRange(BytesMissing):
     """The object has no bytes."""
 
 
+class _Refused(StoreUnavailable):
+    """The bucket said no."""
+
+    def __init__(self, said: str, status: int) -> None:
+        super().__init__(f"the bucket refuses: {said or status}")
+        self.status = status
+
+
 def _feed(pieces: Sequence[bytes], hashes: Sequence[Hash]) -> None:
     for running in hashes:
         for piece in pieces:
@@ -621,6 +679,18 @@ def _drain(body: Any) -> bytes:
         raise StoreUnavailable(f"the bucket does not answer: {error}") from error
     finally:
         body.close()
+
+
+def _stored(place: str, entries: Sequence[dict[str, Any]], before: float, written: str) -> list[Stored]:
+    """What is old enough of a page of a listing; `written` is what the entries call the time."""
+    found = []
+    for entry in entries:
+        made = entry["Key"].rpartition("/")[2]
+        at = entry[written].timestamp()
+        if at < before:
+            key = f"u/{made} {entry['UploadId']}" if place == "u" else f"{place}/{made}"
+            found.append(Stored(key, at, _stage_of(made)))
+    return found
 
 
 def _tail_key(state: _State, turn: int | None = None) -> str:
@@ -649,7 +719,7 @@ def _translated(error: botocore.exceptions.ClientError, path: str) -> Exception:
         return BytesMissing(path)
     if code in _FULL or status == 507:
         return NoRoom("the bucket is full")
-    return StoreUnavailable(f"the bucket refuses: {code or status}")
+    return _Refused(code, status)
 
 
 @cache

@@ -533,6 +533,31 @@ async def test_a_name_that_was_never_written_to_can_be_deleted(store: Store):
     await driver.delete(driver.stage())
 
 
+async def test_many_can_be_deleted_at_once(store: Store):
+    driver = store.open()
+    doomed = [await put(driver, patterned(size)) for size in (0, 5, 9, SMALL, LARGE)]
+    doomed += [await append(driver, driver.stage(), patterned(size)) for size in (5, LARGE)]
+    kept = await put(driver, patterned(7, 1))
+    assert await driver.delete_many([*doomed, driver.stage()]) == {}
+    assert await everything(driver) == {kept}
+    assert await driver.delete_many(doomed) == {}
+    assert await driver.delete_many([]) == {}
+    assert await read_key(driver, kept) == patterned(7, 1)
+
+
+async def test_what_cannot_be_deleted_does_not_keep_the_others(disk: Store, monkeypatch: pytest.MonkeyPatch):
+    driver = disk.open()
+    keys = [await put(driver, patterned(LARGE, number)) for number in range(3)]
+    path = next((disk.root / "files").rglob(keys[1][2:]))
+    path.unlink()
+    path.mkdir()
+    failures = await driver.delete_many(keys)
+    assert list(failures) == [keys[1]]
+    assert isinstance(failures[keys[1]], OSError)
+    path.rmdir()
+    assert await everything(driver) == set()
+
+
 async def test_deleting_gives_the_disk_its_blocks_back(disk: Store):
     driver = disk.open()
 
@@ -587,6 +612,27 @@ async def test_stock_has_everything_old_and_nothing_young(store: Store):
         found = [stored async for batch in process.inventory(before=time.time() + HOUR) for stored in batch]
         # what is part of a staged blob says whose
         assert {stored.key if stored.key in committed else stored.stage or stored.key for stored in found} == names
+
+
+async def test_taking_stock_goes_on_behind_a_place_in_any_process(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("store.blobs.filesystem._LOOKED_AT", 2)
+    monkeypatch.setattr("store.blobs.s3._LISTED", 2)
+    driver = store.open()
+    for number in range(5):
+        await put(driver, patterned(5, number))
+        await put(driver, patterned(LARGE, number))
+        await append(driver, driver.stage(), patterned(LARGE, number))
+    far = time.time() + HOUR
+    pages = [page async for page in driver.inventory(before=far)]
+    whole = {stored.key for page in pages for stored in page}
+    assert whole == await everything(driver)
+    seen: set[str] = set()
+    for page in pages[:-1]:
+        seen |= {stored.key for stored in page}
+        rest = {stored.key async for later in store.open().inventory(before=far, after=page.place) for stored in later}
+        assert seen | rest == whole
+    assert not {stored.key async for page in driver.inventory(before=far, after=pages[-1].place) for stored in page}
+    assert len(rest) < len(whole)
 
 
 async def test_an_upload_is_as_old_as_its_last_write(fencing: Store):

@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from store.database import Database, DatabaseFull, DatabaseUnavailable, Unit
-from store.leases import drop_lease, take_lease
+from store.leases import Lease, LeaseLost, drop_lease, take_lease
 from store.migrate import MigrationMissing, migrate, migrations
 from store.postgres import PostgresDatabase
 from store.sqlite import SqliteDatabase
@@ -702,3 +702,92 @@ async def test_a_lease_that_is_given_back_is_free_at_once(place: Place[Any]):
     assert not await database.write(lambda: take_lease("loop", "b", 2.0, seconds=30))
     await database.write(lambda: drop_lease("loop", "a"))
     assert await database.write(lambda: take_lease("loop", "b", 2.0, seconds=30))
+
+
+class Holders:
+    """Processes that compete for one lease, each over a database of its own; their clocks are told how much they are off."""
+
+    def __init__(self, place: Place[Any]) -> None:
+        self._place = place
+        self.now = 1000.0
+
+    def join(self, name: str, *, off: float = 0.0) -> Lease:
+        return Lease(self._place.open(), "loop", name, clock=lambda: self.now + off, seconds=10)
+
+
+@pytest.fixture
+async def holders(place: Place[Any]) -> Holders:
+    await migrate(place.open(), now=0.0)
+    return Holders(place)
+
+
+async def test_a_lease_that_is_kept_is_not_taken_over(holders: Holders):
+    a, b = holders.join("a"), holders.join("b")
+    assert await a.is_free()
+    assert await a.take()
+    for _ in range(20):
+        holders.now += 4
+        await a.keep()
+        assert await a.is_free()
+        assert not await b.is_free()
+        assert not await b.take()
+
+
+async def test_a_holder_that_fell_silent_is_followed_within_seconds(holders: Holders):
+    a, b = holders.join("a"), holders.join("b")
+    assert await a.take()
+    holders.now += 10.5
+    assert await b.is_free()
+    assert await b.take()
+    assert not await a.take()
+    with pytest.raises(LeaseLost):
+        await a.keep()
+
+
+async def test_a_lease_is_renewed_when_a_third_of_its_time_is_over(holders: Holders):
+    a, b = holders.join("a"), holders.join("b")
+    assert await a.take()
+    assert await b.take(seize=True)
+    holders.now += 3
+    await a.keep()
+    holders.now += 1
+    with pytest.raises(LeaseLost):
+        await a.keep()
+
+
+async def test_who_lost_a_lease_changes_nothing_any_more(holders: Holders, place: Place[Any]):
+    """Whatever its clock says, and although it was not told."""
+    a, b = holders.join("a"), holders.join("b")
+    database = place.open()
+    await database.write(create)
+    assert await a.take()
+    await database.write(a.guard(lambda: insert("first")))
+    assert await b.take(seize=True)
+    with pytest.raises(LeaseLost):
+        await database.write(a.guard(lambda: insert("late")))
+    await database.write(b.guard(lambda: insert("second")))
+    assert await database.fetch("SELECT name FROM things ORDER BY name") == [("first",), ("second",)]
+
+
+async def test_clocks_that_differ_cost_time_and_never_a_second_holder(holders: Holders, place: Place[Any]):
+    """One that is ahead takes over early, one that is behind late; whoever was overtaken changes nothing."""
+    behind, ahead = holders.join("behind", off=-6), holders.join("ahead", off=6)
+    database = place.open()
+    await database.write(create)
+    assert await behind.take()
+    assert await ahead.take(), "its clock says that the lease is over"
+    with pytest.raises(LeaseLost):
+        await database.write(behind.guard(lambda: insert("late")))
+    holders.now += 10
+    assert not await behind.take()
+    holders.now += 13
+    assert await behind.take()
+
+
+async def test_a_lease_that_is_dropped_is_free_and_only_its_holder_drops_it(holders: Holders):
+    a, b = holders.join("a"), holders.join("b")
+    assert await a.take()
+    await b.drop()
+    assert not await b.is_free()
+    await a.drop()
+    assert await b.take()

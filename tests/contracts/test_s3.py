@@ -186,6 +186,35 @@ async def test_uploads_that_nobody_finished_are_found_and_can_be_freed(blobs: S3
     assert await objects(blobs) == []
 
 
+async def test_a_server_that_deletes_one_at_a_time_will_do(blobs: S3Blobs, monkeypatch: pytest.MonkeyPatch):
+    keys = [await put(blobs, patterned(size, size)) for size in (1, 2, 3, 6 * MB)]
+    calls: list[str] = []
+    call = blobs._call
+
+    def counting(operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        calls.append(operation)
+        if operation == "delete_objects":
+            raise driver_module._Refused("NotImplemented", 501)
+        return call(operation, parameters)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(blobs, "_call", counting)
+        assert await blobs.delete_many(keys[:2]) == {}
+        assert await blobs.delete_many(keys[2:]) == {}
+    assert calls.count("delete_objects") == 1, "it is asked once"
+    assert await objects(blobs) == []
+
+
+async def test_many_objects_are_deleted_in_one_request(blobs: S3Blobs, monkeypatch: pytest.MonkeyPatch):
+    keys = [await put(blobs, patterned(size, size)) for size in (0, 1, 2, 6 * MB)]
+    calls: list[str] = []
+    call = blobs._call
+    monkeypatch.setattr(blobs, "_call", lambda name, parameters: calls.append(name) or call(name, parameters))
+    assert await blobs.delete_many(keys) == {}
+    assert calls == ["delete_objects"]
+    assert await objects(blobs) == []
+
+
 async def test_a_prefix_keeps_several_stores_apart(bucket: S3Settings):
     one, two = (S3Blobs(replace(bucket, prefix=name), ids=new_uuid) for name in ("one", "/two/"))
     key = await put(one, patterned(100))
