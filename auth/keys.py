@@ -4,12 +4,13 @@ Every process sees a new key when it meets a token that names it, at most once a
 does not become a flood of queries.
 """
 
+import contextlib
 import secrets
 
 from auth import rows
 from auth.secrets import Vault
 from base.clock import Clock
-from store.database import Database
+from store.database import Database, Sealed
 
 ROTATE_AFTER = 30 * 86400.0
 """Seconds after which the signing key is replaced."""
@@ -32,7 +33,8 @@ class SigningKeys:
     async def load(self) -> None:
         """Read the keys, and make the first one or replace an old one."""
         now = self._clock()
-        await self.rotate(older_than=ROTATE_AFTER)
+        with contextlib.suppress(Sealed):  # an old key signs until something may be changed again
+            await self.rotate(older_than=ROTATE_AFTER)
         stored = await rows.list_signing_keys(self._database)
         self._keys = {key.id: self._vault.decrypt(key.secret) for key in stored if _verifies(key, now)}
         self._current = next(key.id for key in stored if key.retired_at is None)

@@ -83,6 +83,13 @@ class Common(Enum):
         403,
         "Request is missing Authentication Token",
     )
+    SERVICE_UNAVAILABLE = CommonError(
+        "ServiceUnavailable",
+        503,
+        "ServiceUnavailable",
+        503,
+        "The request has failed due to a temporary failure of the server.",
+    )
     SIGNATURE_MISMATCH = CommonError(
         "InvalidSignatureException",
         400,

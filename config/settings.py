@@ -34,6 +34,7 @@ class Server:
     access_log: bool
     drain: float
     idle_timeout: float
+    read_only: bool
 
 
 @dataclass(frozen=True, slots=True)

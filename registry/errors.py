@@ -226,6 +226,13 @@ class StorageFull(RegistryError): ...
 class Unavailable(RegistryError): ...
 
 
+class ReadOnly(RegistryError):
+    """Nothing may be changed at the moment, for the `reason` that a seal or the settings give."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the registry is read-only at the moment: {reason}. Pulls work; push again later")
+
+
 class Unsupported(RegistryError): ...
 
 
@@ -278,5 +285,6 @@ TABLE: Mapping[type[RegistryError], Row] = {
     LimitExceeded: Row(400, "DENIED", "LimitExceededException"),
     StorageFull: Row(507, "SIZE_INVALID", "ServerException", 500),
     Unavailable: Row(503, "UNKNOWN", "ServerException", 500),
+    ReadOnly: Row(503, "UNAVAILABLE", "ServerException", 500),
     Unsupported: Row(405, "UNSUPPORTED", "InvalidParameterException"),
 }

@@ -9,7 +9,7 @@ from registry.errors import BlobUnknown, ManifestUnknown, RepositoryNotFound
 from registry.names import RegistryId, RepositoryName, Tag
 from registry.rows import Blob, StoredManifest
 from store.blobs.driver import BlobDriver, Content
-from store.database import Database
+from store.database import Database, Sealed
 
 PULL_RESOLUTION = 3600.0
 """Seconds: a pull is recorded if the one on record is older. ECR promises 24 hours (ImageDetail.lastRecordedPullTime)."""
@@ -26,8 +26,11 @@ class Pull:
         clock: Clock,
         grace: float,
         reaches_store: Callable[[str], bool] = lambda _: True,
+        notes: Database | None = None,
     ) -> None:
+        """When something was pulled is written to `notes`: the same database, perhaps, without heeding its seals."""
         self._database = database
+        self._notes = notes or database
         self._blobs = blobs
         self._clock = clock
         self._renew_after = grace / 4
@@ -82,7 +85,10 @@ class Pull:
         now = self._clock()
         if now - blob.kept_at < self._renew_after:
             return True
-        return await self._database.write(lambda: rows.keep_blob(repository_id, blob.digest, now), durable=False)
+        try:
+            return await self._database.write(lambda: rows.keep_blob(repository_id, blob.digest, now), durable=False)
+        except Sealed:  # nobody may push, and nothing is collected
+            return True
 
     async def open(self, blob: Blob) -> Content:
         """The bytes of a blob. Raises BytesMissing where the store has lost them."""
@@ -106,7 +112,7 @@ class Pull:
         pulls, self._pulls = self._pulls, {}
         if pulls:
             seen = [(repository_id, digest, at) for (repository_id, digest), at in pulls.items()]
-            await self._database.write(lambda: rows.record_pulls(seen), durable=False)
+            await self._notes.write(lambda: rows.record_pulls(seen), durable=False)
         return 1.0
 
     def _note(self, repository_id: int, manifest: StoredManifest) -> None:

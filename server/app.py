@@ -60,13 +60,15 @@ from server.logs import Log
 from server.metrics import CONTENT_TYPE, Metrics
 from server.stores import open_blobs, open_database
 from server.token import TokenService
-from store.database import DatabaseFull, DatabaseUnavailable
+from store.database import Database, DatabaseFull, DatabaseUnavailable, Sealed
 from store.leases import drop_lease, take_lease
+from store.seals import Heeding, Unwritable, Watch
 
 _TEXT = ("Content-Type", "text/plain; charset=utf-8")
 _LEASE = 30.0
 _RETENTION = 60.0
 """Seconds between two looks for decisions that are too old."""
+READ_ONLY = "its settings say so (server.read_only)"
 _CLIENT_GONE = 499
 """What the log and the metrics call a request whose client went away: it gets no answer."""
 _NOBODY = Caller(ANONYMOUS)
@@ -90,7 +92,12 @@ class App:
         self._new_request_id = ids = RandomIds()
         clock = time.time
         home = RegistryId(settings.account.id, settings.account.region)
-        self.database = open_database(settings)
+        database = open_database(settings)
+        never = READ_ONLY if settings.server.read_only else ""
+        # what this process notes on its own account heeds no seal
+        self._notes: Database = Unwritable(database, never) if never else database
+        self.database = Heeding(self._notes)
+        self.seals = Watch(self.database, time.monotonic, always=never)
         self.blobs = open_blobs(settings, ids=ids, clock=clock)
         self.metrics = Metrics(settings.data / "run", worker)
         self.hosts = Hosts(home, settings.server.public_url, settings.server.trusted_proxies)
@@ -103,11 +110,11 @@ class App:
         self.directory = Directory(self.database, self.epoch, managed=CATALOGUE, guardrails=guardrails)
         self.keyring = Keyring((first.root,), self.directory, self._vault, self.epoch)
         self.authenticator = Authenticator(self.keyring, self.tokens)
-        self.usage = Usage(self.database, clock)
+        self.usage = Usage(self._notes, clock)
         self.sessions = Sessions(self._vault, clock)
         facts = RegistryFacts(self.database, self.directory, self.epoch)
         self.recorder = Recorder(
-            self.database, clock=clock, ids=ids, count=self.metrics.add, keep=settings.audit.enabled
+            self._notes, clock=clock, ids=ids, count=self.metrics.add, keep=settings.audit.enabled and not never
         )
         self.gate = Gate(
             self.directory,
@@ -127,6 +134,7 @@ class App:
             clock=clock,
             grace=settings.gc.grace,
             reaches_store=lambda client: not apart or not apart.has(client),
+            notes=self._notes,
         )
         self.registry = Registry(
             database=self.database,
@@ -172,6 +180,7 @@ class App:
             challenge=self._challenge,
             plain_unauthorized=settings.auth.challenge == "basic",
             report=self._report,
+            admit=self.seals.admit,
         )
         self._token = TokenService(
             self.authenticator, self.tokens, clock, anonymous=settings.auth.challenge == "bearer"
@@ -227,14 +236,15 @@ class App:
     async def start(self) -> None:
         """Load keys and begin the background loops."""
         await self.signing.load()
-        self._loops.start("pulls", self._pull.record)
-        self._loops.start("usage", self.usage.record)
-        self._loops.start("audit", self._record_decisions)
-        self._loops.start("audit-retention", self._forget_decisions)
         self._loops.start("metrics", self._save_metrics)
-        self.recorder.when_full(lambda: self._loops.wake("audit"))
-        self._loops.start("collector", self._collect)
         self._loops.start("signing-keys", self._refresh_keys)
+        if not self._settings.server.read_only:
+            self._loops.start("pulls", self._pull.record)
+            self._loops.start("usage", self.usage.record)
+            self._loops.start("audit", self._record_decisions)
+            self._loops.start("audit-retention", self._forget_decisions)
+            self.recorder.when_full(lambda: self._loops.wake("audit"))
+            self._loops.start("collector", self._collect)
         self.ready = True
 
     async def stop(self) -> None:
@@ -245,11 +255,14 @@ class App:
             await self.recorder.close()
         except (DatabaseFull, DatabaseUnavailable) as error:
             self._log.failure("the last decisions could not be put on record", error)
-        with contextlib.suppress(DatabaseFull, DatabaseUnavailable):  # both come right by themselves after a while
+        except Sealed:  # none were to be
+            pass
+        # all of these come right by themselves after a while
+        with contextlib.suppress(DatabaseFull, DatabaseUnavailable, Sealed):
             await self._pull.record()
             await self.usage.record()
-            await self.database.write(lambda: drop_lease("audit", self._holder), durable=False)
-            await self.database.write(lambda: drop_lease("collector", self._holder), durable=False)
+            await self._notes.write(lambda: drop_lease("audit", self._holder), durable=False)
+            await self._notes.write(lambda: drop_lease("collector", self._holder), durable=False)
         await self.blobs.close()
         await self.database.close()
 
@@ -388,12 +401,12 @@ class App:
     async def _forget_decisions(self) -> float:
         settings = self._settings.audit
         now = time.time()
-        held = await self.database.write(
+        held = await self._notes.write(
             lambda: take_lease("audit", self._holder, now, seconds=3 * _RETENTION), durable=False
         )
         if held:
             keep = settings.keep_days * 86400
-            gone = await Trail(self.database).trim(now, keep=keep, largest=settings.max_bytes)
+            gone = await Trail(self._notes).trim(now, keep=keep, largest=settings.max_bytes)
             if gone:
                 self._log.event("forgot decisions", decisions=gone)
         return _RETENTION
@@ -408,6 +421,8 @@ class App:
 
     async def _collect(self) -> float:
         settings = self._settings.gc
+        if await self.seals.reason():
+            return settings.interval
         now = time.time()
         held = await self.database.write(
             lambda: take_lease("collector", self._holder, now, seconds=max(_LEASE, 3 * settings.interval)),

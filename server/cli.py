@@ -21,15 +21,15 @@ from auth.secrets import ServerKeyInvalid, Vault
 from base.ids import new_uuid
 from config.settings import Settings, SettingsInvalid, load_settings
 from registry.gc import Collector
-from server import audit, policy
+from server import audit, operation, policy
 from server.first import FirstThings, prepare, welcome
 from server.logs import Log
-from server.stores import open_blobs, open_database
+from server.stores import changing_database, open_blobs, open_database
 from server.supervisor import Workers
 from server.tls import Certificate
 from server.worker import work
-from store.database import Database, DatabaseUnavailable
-from store.migrate import MigrationMissing, migrate
+from store.database import Database, DatabaseUnavailable, Sealed
+from store.migrate import MigrationMissing, migrate, require_migrated
 
 HOME = "home"
 """What the home account is called."""
@@ -44,6 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
         return int(options.run(settings, options))
     except (SettingsInvalid, ServerKeyInvalid, MigrationMissing, DatabaseUnavailable, AccountRefused) as error:
         print(f"longshore: {error}", file=sys.stderr)
+        return 1
+    except Sealed as error:
+        print(f"longshore: the registry is read-only at the moment: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -74,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_account(commands, common)
     audit.add_command(commands, common)
     policy.add_commands(commands, common)
+    operation.add_commands(commands, common)
     return parser
 
 
@@ -136,9 +140,12 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG
 async def _prepare_store(settings: Settings, first: FirstThings, log: Log) -> None:
     database = open_database(settings)
     try:
-        for name in await migrate(database, now=time.time()):
-            log.event("migrated", migration=name)
-        await _accounts(database, first).ensure(settings.account.id, HOME)
+        if settings.server.read_only:
+            await require_migrated(database)
+        else:
+            for name in await migrate(database, now=time.time()):
+                log.event("migrated", migration=name)
+            await _accounts(database, first).ensure(settings.account.id, HOME)
     finally:
         await database.close()
     for leftover in (settings.data / "run").glob("*.json"):
@@ -181,12 +188,8 @@ def _rotate(settings: Settings, options: argparse.Namespace) -> int:  # noqa: AR
     first = prepare(settings)
 
     async def run() -> None:
-        database = open_database(settings)
-        try:
-            await migrate(database, now=time.time())
+        async with changing_database(settings) as database:
             await SigningKeys(database, Vault(first.server_keys), time.time).rotate()
-        finally:
-            await database.close()
 
     asyncio.run(run())
     print("tokens are signed with a new key within the hour, or from the next start; those that are out stay good")
@@ -195,28 +198,26 @@ def _rotate(settings: Settings, options: argparse.Namespace) -> int:  # noqa: AR
 
 def _collect(settings: Settings, options: argparse.Namespace) -> int:
     async def run() -> None:
-        database = open_database(settings)
         blobs = open_blobs(settings, ids=new_uuid, clock=time.time)
         try:
-            await migrate(database, now=time.time())
-            collector = Collector(
-                database,
-                blobs,
-                clock=time.time,
-                grace=settings.gc.grace,
-                upload_expiry=settings.registry.upload_expiry,
-                settle=settings.gc.settle,
-            )
-            done = await collector.collect()
-            if options.orphans:
-                done.orphans = (await collector.collect_orphans()).orphans
+            async with changing_database(settings) as database:
+                collector = Collector(
+                    database,
+                    blobs,
+                    clock=time.time,
+                    grace=settings.gc.grace,
+                    upload_expiry=settings.registry.upload_expiry,
+                    settle=settings.gc.settle,
+                )
+                done = await collector.collect()
+                if options.orphans:
+                    done.orphans = (await collector.collect_orphans()).orphans
             print(
                 f"{done.uploads} uploads given up, {done.unlinked} blobs out of their grace, "
                 f"{done.freed} freed ({done.bytes} bytes), {done.orphans} orphans freed"
             )
         finally:
             await blobs.close()
-            await database.close()
 
     asyncio.run(run())
     return 0
@@ -230,14 +231,10 @@ def _accounts(database: Database, first: FirstThings) -> Accounts:
 async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, Accounts]]:
     """The store as it is after a start of the server, which may be running beside."""
     first = prepare(settings)
-    database = open_database(settings)
-    try:
-        await migrate(database, now=time.time())
+    async with changing_database(settings) as database:
         accounts = _accounts(database, first)
         await accounts.ensure(settings.account.id, HOME)
         yield database, accounts
-    finally:
-        await database.close()
 
 
 def _create_account(settings: Settings, options: argparse.Namespace) -> int:

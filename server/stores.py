@@ -14,6 +14,7 @@ from store.blobs.s3 import S3Blobs, S3Settings
 from store.database import Database, DatabaseUnavailable
 from store.migrate import migrate
 from store.postgres import PostgresDatabase
+from store.seals import Heeding
 from store.sqlite import SqliteDatabase
 
 
@@ -45,6 +46,18 @@ def open_blobs(settings: Settings, *, ids: Ids, clock: Clock) -> BlobDriver:
         ),
         ids=ids,
     )
+
+
+@asynccontextmanager
+async def changing_database(settings: Settings) -> AsyncIterator[Database]:
+    """The database at this release, made if it is not there, for a command that changes what it holds: Sealed is raised
+    by every write while the registry is read-only. Raises DatabaseUnavailable."""
+    database = open_database(settings)
+    try:
+        await migrate(database, now=time.time())
+        yield Heeding(database)
+    finally:
+        await database.close()
 
 
 @asynccontextmanager

@@ -15,7 +15,8 @@ A unit is atomic: it raises, and nothing of it happened. With `durable` (the def
 survive a power cut; without it they survive the end of the process, and a power cut may take them back, in order.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -33,6 +34,18 @@ class DatabaseFull(Exception):
     """No room is left where the database writes; nothing of the unit happened."""
 
 
+class Sealed(Exception):
+    """Nothing may be changed at the moment; the message is the reason (`store.seals`). Nothing of the unit happened."""
+
+
+class Snapshot(Protocol):
+    """Everything that was committed when it was taken, and nothing else, until it is left."""
+
+    def stream(self, sql: str, parameters: Sequence[Any] = (), *, size: int = 64) -> AsyncIterator[list[Row]]:
+        """The rows of one SELECT in lists of at most `size`. One at a time. Raises DatabaseUnavailable."""
+        ...
+
+
 class Database(Protocol):
     """Rows. Every method may raise DatabaseUnavailable."""
 
@@ -48,14 +61,23 @@ class Database(Protocol):
         ...
 
     async def write(
-        self, unit: Callable[[], Unit[T]], *, durable: bool = True, first: Callable[[], None] | None = None
+        self,
+        unit: Callable[[], Unit[T]],
+        *,
+        durable: bool = True,
+        first: Callable[[], None] | None = None,
+        heed: bool = False,
     ) -> T:
         """Run a unit atomically and return its value.
 
         `first` is a blocking flush that the unit's rows rely on: it has run before the unit does, on a thread of the
-        driver's; equal ones of units that wait together run once. Raises whatever the unit or `first` raises, and
-        DatabaseFull.
+        driver's; equal ones of units that wait together run once. With `heed` the unit does not run while there is a
+        seal. Raises whatever the unit or `first` raises, DatabaseFull, and Sealed.
         """
+        ...
+
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        """A view that stands still, for as long as it takes to read everything; nobody waits for it."""
         ...
 
     async def close(self) -> None:

@@ -13,7 +13,7 @@ _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql\Z")
 
 
 class MigrationMissing(Exception):
-    """The database was written by a newer release than this one."""
+    """The database is not at this release, or this release not at the database's."""
 
 
 def migrations() -> dict[int, tuple[str, list[str]]]:
@@ -26,6 +26,14 @@ def migrations() -> dict[int, tuple[str, list[str]]]:
             statements = [part.strip() for part in re.split(r";\s*(?:\n|\Z)", text) if part.strip()]
             found[int(match.group(1))] = (entry.name, statements)
     return dict(sorted(found.items()))
+
+
+async def require_migrated(database: Database) -> None:
+    """Raises MigrationMissing where `migrate` would have anything to do."""
+    done = {number for (number,) in await database.fetch("SELECT number FROM migrations")}
+    missing = [name for number, (name, _) in migrations().items() if number not in done]
+    if missing:
+        raise MigrationMissing(f"the database lacks the migration {missing[0]}: run `longshore migrate` first")
 
 
 async def migrate(database: Database, *, now: float) -> list[str]:

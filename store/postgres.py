@@ -20,13 +20,14 @@ import asyncio
 import contextlib
 import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import asyncpg
 
-from store.database import DatabaseFull, DatabaseUnavailable, Row, Unit
+from store.database import DatabaseFull, DatabaseUnavailable, Row, Sealed, Snapshot, Unit
+from store.seals import LOOK
 
 T = TypeVar("T")
 
@@ -35,6 +36,8 @@ _GROUP = 64
 _WRITERS = 0x4C6F6E6773686F72
 """The advisory lock that all writers of a database share."""
 _BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({_WRITERS})"
+_BEGIN_HEEDING = f"{_BEGIN}; SELECT CAST((SELECT 'sealed' FROM seals LIMIT 1) AS INTEGER)"  # noqa: S608
+"""Fails where there is a seal, in the same round trip."""
 _FLUSH = "SELECT pg_logical_emit_message(true, 'longshore', '')"
 _STATEMENTS = 1000
 _KEPT = 500
@@ -64,7 +67,7 @@ _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
 class _Job(Generic[T]):
-    __slots__ = ("durable", "error", "first", "future", "unit", "value")
+    __slots__ = ("durable", "error", "first", "future", "heed", "unit", "value")
 
     def __init__(
         self,
@@ -73,10 +76,12 @@ class _Job(Generic[T]):
         *,
         durable: bool,
         first: Callable[[], None] | None,
+        heed: bool,
     ) -> None:
         self.unit = unit
         self.durable = durable
         self.first = first
+        self.heed = heed
         self.future = future
         self.value: T | None = None
         self.error: BaseException | None = None
@@ -214,12 +219,17 @@ class PostgresDatabase:
     # -- writing
 
     async def write(
-        self, unit: Callable[[], Unit[T]], *, durable: bool = True, first: Callable[[], None] | None = None
+        self,
+        unit: Callable[[], Unit[T]],
+        *,
+        durable: bool = True,
+        first: Callable[[], None] | None = None,
+        heed: bool = False,
     ) -> T:
         if self._closed:
             raise DatabaseUnavailable("the database is closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        job = _Job(unit, future, durable=durable, first=first)
+        job = _Job(unit, future, durable=durable, first=first, heed=heed)
         if first is None:
             self._give_to_writer([job])
         else:
@@ -273,6 +283,11 @@ class PostgresDatabase:
                 continue
             except DatabaseUnavailable as error:
                 _fail(group, error)
+            except Sealed as error:
+                _fail([job for job in group if job.heed], error)
+                rest = [job for job in group if not job.heed]
+                if rest:
+                    await self._commit(rest)
             except Exception as error:  # noqa: BLE001 - it belongs to a caller of write
                 if len(group) == 1:
                     _fail(group, _translated(error))
@@ -288,7 +303,10 @@ class PostgresDatabase:
         session = self._writer
         connection = session.connection
         try:
-            await connection.execute(_BEGIN)
+            if any(job.heed for job in group):
+                await self._begin_heeding(session)
+            else:
+                await connection.execute(_BEGIN)
             try:
                 for job in group:
                     job.value = await _drive(session, job.unit())
@@ -306,6 +324,15 @@ class PostgresDatabase:
             connection.terminate()
             self._writer = None
             raise
+
+    async def _begin_heeding(self, session: _Session) -> None:
+        """Begin a transaction. Raises Sealed."""
+        try:
+            await session.connection.execute(_BEGIN_HEEDING)
+        except asyncpg.InvalidTextRepresentationError:
+            await session.connection.execute("ROLLBACK")
+            reasons = await session.run(LOOK, ())
+            raise Sealed(reasons[0][0] if reasons else "a seal was broken just now: try again") from None
 
     async def _flush_waiting(self) -> None:
         """Have the server flush its log, once for all that were committed before."""
@@ -326,6 +353,24 @@ class PostgresDatabase:
                 raise
             _settle(group)
 
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        if self._closed:
+            raise DatabaseUnavailable("the database is closed")
+        connection = await self._connect("snapshot")
+        try:
+            try:
+                # whoever reads may be slow: the server is told not to mind
+                for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+                    await connection.execute(f"SET {limit} = 0")
+                await connection.transaction(isolation="repeatable_read", readonly=True).start()
+                await connection.execute("SELECT 1")  # a transaction's view is that of its first statement
+            except _AWAY as error:
+                raise _unavailable(error) from error
+            yield _PostgresSnapshot(connection)
+        finally:
+            connection.terminate()
+
     async def close(self) -> None:
         if self._closed:
             return
@@ -344,6 +389,21 @@ class PostgresDatabase:
                     await connection.close(timeout=1.0)
                 except _AWAY:
                     connection.terminate()
+
+
+class _PostgresSnapshot:
+    """A transaction that only reads, on a connection of its own."""
+
+    def __init__(self, connection: "asyncpg.Connection[Any]") -> None:
+        self._connection = connection
+
+    async def stream(self, sql: str, parameters: Sequence[Any] = (), *, size: int = 64) -> AsyncIterator[list[Row]]:
+        try:
+            cursor = await self._connection.cursor(translate(sql), *parameters)
+            while rows := await cursor.fetch(size):
+                yield list(map(tuple, rows))
+        except _AWAY as error:
+            raise _unavailable(error) from error
 
 
 async def _flush_first(group: list[_Job[Any]]) -> None:

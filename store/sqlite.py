@@ -21,12 +21,14 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from store.database import DatabaseFull, DatabaseUnavailable, Row, Unit
+from base.threads import Threads
+from store.database import DatabaseFull, DatabaseUnavailable, Row, Sealed, Snapshot, Unit
+from store.seals import LOOK
 
 T = TypeVar("T")
 
@@ -40,10 +42,12 @@ _LOG_BYTES = 32 * 1024 * 1024
 """What the log's file is cut down to then."""
 _LOG_PAGES = 16384
 """Pages (of 4 KiB) in the log beyond which writers wait for a moment, so that it begins at its start again."""
+_PATIENCE = 20
+"""Milliseconds of that moment: while somebody reads a snapshot the log only grows."""
 
 
 class _Job(Generic[T]):
-    __slots__ = ("durable", "error", "first", "future", "loop", "unit", "value")
+    __slots__ = ("durable", "error", "first", "future", "heed", "loop", "unit", "value")
 
     def __init__(
         self,
@@ -51,11 +55,13 @@ class _Job(Generic[T]):
         *,
         durable: bool,
         first: Callable[[], None] | None,
+        heed: bool,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.unit = unit
         self.durable = durable
         self.first = first
+        self.heed = heed
         self.loop = loop
         self.future: asyncio.Future[T] = loop.create_future()
         self.value: T | None = None
@@ -104,6 +110,7 @@ class SqliteDatabase:
                 self._writer = connect(path)
                 self._reader = connect(path, readonly=True)
                 self._keeper = connect(path)
+                self._keeper.execute(f"PRAGMA busy_timeout={_PATIENCE}")
                 # the log exists once something was read or written in WAL mode; its directory entry has to be durable too
                 self._writer.execute("BEGIN IMMEDIATE")
                 self._writer.execute("COMMIT")
@@ -139,12 +146,17 @@ class SqliteDatabase:
         return rows[0] if rows else None
 
     async def write(
-        self, unit: Callable[[], Unit[T]], *, durable: bool = True, first: Callable[[], None] | None = None
+        self,
+        unit: Callable[[], Unit[T]],
+        *,
+        durable: bool = True,
+        first: Callable[[], None] | None = None,
+        heed: bool = False,
     ) -> T:
         if self._closed:
             raise DatabaseUnavailable("the database is closed")
         loop = asyncio.get_running_loop()
-        job = _Job(unit, durable=durable, first=first, loop=loop)
+        job = _Job(unit, durable=durable, first=first, heed=heed, loop=loop)
         if durable or first is not None:
             self._jobs.put(job)
         else:
@@ -152,6 +164,18 @@ class SqliteDatabase:
             if len(self._fresh) == 1:
                 loop.call_soon(self._write_fresh)
         return await job.future
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        if self._closed:
+            raise DatabaseUnavailable("the database is closed")
+        threads = Threads(1, "sqlite-snapshot")
+        connection = await threads.run(_connect_snapshot, self._path)
+        try:
+            yield _SqliteSnapshot(connection, threads)
+        finally:
+            await threads.run(connection.close)
+            await threads.close()
 
     async def close(self) -> None:
         if self._closed:
@@ -251,8 +275,11 @@ class SqliteDatabase:
         self._transactions += 1
         connection.execute("BEGIN IMMEDIATE")
         try:
+            seal = connection.execute(LOOK).fetchone() if any(job.heed for job in group) else None
             for job in group:
-                if len(group) == 1:
+                if seal is not None and job.heed:
+                    job.error = Sealed(seal[0])
+                elif len(group) == 1:
                     self._run_only(job)
                 else:
                     self._run_beside_others(job)
@@ -294,6 +321,29 @@ class SqliteDatabase:
                     self._keeper.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         except (sqlite3.Error, OSError):  # a full or failing disk: the log keeps what it has, the next look tries again
             return
+
+
+class _SqliteSnapshot:
+    """A transaction that only reads, on a connection and a thread of its own."""
+
+    def __init__(self, connection: sqlite3.Connection, threads: Threads) -> None:
+        self._connection = connection
+        self._threads = threads
+
+    async def stream(self, sql: str, parameters: Sequence[Any] = (), *, size: int = 64) -> AsyncIterator[list[Row]]:
+        try:
+            cursor = await self._threads.run(self._connection.execute, sql, parameters)
+            while rows := await self._threads.run(cursor.fetchmany, size):
+                yield rows
+        except sqlite3.OperationalError as error:
+            raise _translate(error) from error
+
+
+def _connect_snapshot(path: Path) -> sqlite3.Connection:
+    connection = connect(path, readonly=True)
+    connection.execute("BEGIN")
+    connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()  # a transaction begins when it first reads
+    return connection
 
 
 def _drive(connection: sqlite3.Connection, unit: Unit[T]) -> T:

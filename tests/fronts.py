@@ -21,6 +21,7 @@ from base.web import Part, Reply
 from registry.names import RegistryId
 from registry.oci.boundary import OciBoundary
 from registry.oci.call import Call, Registry
+from store.seals import Watch
 from tests.rooms import HOME, Bytes, House, Time, announced, open_house
 
 KEY = AccessKey("AKIAEXAMPLE", "secret", root_of(HOME.account, "AKIAEXAMPLE"))
@@ -123,5 +124,6 @@ async def open_front(
         challenge=challenge,
         plain_unauthorized=plain,
         report=lambda error, call: failures.append(error),
+        admit=Watch(house.database, clock).admit,
     )
     return Front(house, boundary, tokens, failures)

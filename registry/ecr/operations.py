@@ -11,14 +11,14 @@ from typing import Final, TypeAlias
 
 from auth.access import Access, Principal, requested_tags
 from aws.dispatch import Operation, Service
-from aws.errors import AwsError
+from aws.errors import AwsError, Common
 from aws.validate import report_first
 from registry.accesses import creation
 from registry.ecr import authorization, images, layers, policies, repositories, templates
 from registry.ecr.call import Call, Registry, Result, name_of, read_name, registry_of
-from registry.errors import TABLE, RegistryError, StorageFull, Unavailable
+from registry.errors import TABLE, ReadOnly, RegistryError, StorageFull, Unavailable
 from store.blobs.driver import NoRoom, StoreUnavailable
-from store.database import DatabaseFull, DatabaseUnavailable
+from store.database import DatabaseFull, DatabaseUnavailable, Sealed
 
 Handler: TypeAlias = Callable[[Registry, Call], Awaitable[Result]]
 Accesses: TypeAlias = Callable[[Call], Iterable[Access]]
@@ -145,6 +145,8 @@ def make_service(ecr: Registry) -> Service[Principal, Access]:
 
 def translate(error: Exception) -> AwsError | None:
     """A domain error in the words of the ECR API, or None for an error that is none."""
+    if isinstance(error, Sealed):  # every service says it by the error that all share
+        return Common.SERVICE_UNAVAILABLE.error(ReadOnly(str(error)).message)
     if isinstance(error, NoRoom | DatabaseFull):
         error = StorageFull(str(error))
     elif isinstance(error, DatabaseUnavailable):

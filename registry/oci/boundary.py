@@ -1,22 +1,31 @@
 """The one place where errors become answers on /v2/, and the one through which every request of it goes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from auth import errors as auth_errors
 from auth.authenticate import Authenticator, Caller
 from base.web import Reply
-from registry.errors import TABLE, OffsetWrong, RangeNotSatisfiable, RegistryError, StorageFull, Unavailable
+from registry.errors import (
+    TABLE,
+    OffsetWrong,
+    RangeNotSatisfiable,
+    ReadOnly,
+    RegistryError,
+    StorageFull,
+    Unavailable,
+)
 from registry.oci.call import Call, Registry
 from registry.oci.routes import MethodUnknown, Route, Router
 from registry.oci.uploads import span
 from registry.uploads import ClientGone
 from store.blobs.driver import NoRoom, StoreUnavailable
-from store.database import DatabaseFull, DatabaseUnavailable
+from store.database import DatabaseFull, DatabaseUnavailable, Sealed
 
 API_VERSION = ("Docker-Distribution-Api-Version", "registry/2.0")
 _JSON = ("Content-Type", "application/json")
+_RETRY_AFTER = ("Retry-After", "60")
 
 Report: TypeAlias = Callable[[BaseException, Call], None]
 Challenge: TypeAlias = Callable[[Call, str, str], tuple[str, str]]
@@ -34,13 +43,16 @@ class OciBoundary:
         challenge: Challenge,
         plain_unauthorized: bool,
         report: Report,
+        admit: Callable[[], Awaitable[None]],
         router: Router | None = None,
     ) -> None:
+        """`admit` raises Sealed while nothing may be changed."""
         self._registry = registry
         self._authenticator = authenticator
         self._challenge = challenge
         self._plain_unauthorized = plain_unauthorized
         self._report = report
+        self._admit = admit
         self._router = router or Router()
 
     async def answer(self, call: Call) -> Reply:
@@ -59,6 +71,8 @@ class OciBoundary:
                 return _error(404, "NAME_UNKNOWN", "there is nothing here: see the routes of OCI Distribution")
             route, call.groups = found
             await self._authorize(route, call)
+            if route.changes:  # before its bytes are sent
+                await self._admit()
             reply = await route.handler(self._registry, call)
         except ClientGone:
             raise
@@ -86,6 +100,8 @@ class OciBoundary:
             return self._auth(error, call, route)
         if isinstance(error, NoRoom | DatabaseFull):
             return _domain(StorageFull(str(error)), call)
+        if isinstance(error, Sealed):
+            return _domain(ReadOnly(str(error)), call)
         if isinstance(error, DatabaseUnavailable | StoreUnavailable):
             self._report(error, call)
             what = "database" if isinstance(error, DatabaseUnavailable) else "store"
@@ -134,6 +150,8 @@ def _domain(error: RegistryError, call: Call) -> Reply:
         headers = [("Location", call.path), ("Range", span(error.received))]
     elif isinstance(error, RangeNotSatisfiable):
         headers = [("Content-Range", f"bytes */{error.size}")]
+    elif isinstance(error, ReadOnly):
+        headers = [_RETRY_AFTER]
     return _error(row.status, row.code, error.message, headers)
 
 

@@ -38,6 +38,11 @@ class Route:
         if not self.actions or not self.scope:
             raise ValueError(f"the route {self.method} {self.pattern.pattern} needs its IAM actions and its scope")
 
+    @property
+    def changes(self) -> bool:
+        """Whether it is for changing something."""
+        return self.method not in {"GET", "HEAD"}
+
     def accesses(self, call: Call) -> tuple[Access, ...]:
         """What the gate is asked."""
         if self.actions is ANYONE_KNOWN:

@@ -14,10 +14,11 @@ from typing import Any, Generic, TypeVar
 import asyncpg
 import pytest
 
-from store.database import Database, DatabaseFull, DatabaseUnavailable, Unit
+from store.database import Database, DatabaseFull, DatabaseUnavailable, Sealed, Unit
 from store.leases import Lease, LeaseLost, drop_lease, take_lease
 from store.migrate import MigrationMissing, migrate, migrations
 from store.postgres import PostgresDatabase
+from store.seals import LOOK_AGAIN, Heeding, Unwritable, Watch, break_seal, list_seals, put_seal
 from store.sqlite import SqliteDatabase
 from tests.rooms import quick_directory
 
@@ -791,3 +792,103 @@ async def test_a_lease_that_is_dropped_is_free_and_only_its_holder_drops_it(hold
     assert not await b.is_free()
     await a.drop()
     assert await b.take()
+
+
+# -- seals
+
+
+@pytest.fixture
+async def migrated(place: Place[Any]) -> Database:
+    opened: Database = place.open()
+    await migrate(opened, now=1.0)
+    await opened.write(create)
+    return opened
+
+
+async def test_what_heeds_seals_is_not_written_while_there_is_one(migrated: Database, place: Place[Any]):
+    other = Heeding(place.open())
+    await other.write(lambda: insert("before"))
+    await migrated.write(lambda: put_seal("test", "we are moving", 5.0))
+    for _ in range(2):
+        with pytest.raises(Sealed, match="we are moving"):
+            await other.write(lambda: insert("meanwhile"), durable=False)
+        with pytest.raises(Sealed, match="we are moving"):
+            await migrated.write(lambda: insert("meanwhile"), heed=True)
+    await migrated.write(lambda: insert("unheeding"))
+    assert [(seal.name, seal.reason, seal.sealed_at) for seal in await list_seals(other)] == [
+        ("test", "we are moving", 5.0)
+    ]
+    assert await migrated.write(lambda: break_seal("test"))
+    assert not await migrated.write(lambda: break_seal("test"))
+    await other.write(lambda: insert("after"))
+    assert await names(migrated) == ["after", "before", "unheeding"]
+
+
+async def test_a_seal_takes_nothing_with_it_that_does_not_heed_it(migrated: Database):
+    await migrated.write(lambda: put_seal("test", "we are moving", 5.0))
+    writes = [migrated.write(lambda number=number: insert(f"{number}"), heed=number % 2 == 0) for number in range(6)]  # type: ignore[misc]
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Sealed, type(None)] * 3
+    assert await names(migrated) == ["1", "3", "5"]
+
+
+async def test_a_process_that_never_writes_reads_all_the_same(migrated: Database):
+    await migrated.write(lambda: insert("there"))
+    reading = Unwritable(migrated, "a standby")
+    assert await names(reading) == ["there"]
+    for heed in (False, True):
+        with pytest.raises(Sealed, match="a standby"):
+            await reading.write(lambda: insert("never"), heed=heed)
+    assert await names(migrated) == ["there"]
+
+
+async def test_a_view_of_the_seals_is_half_a_second_old_at_the_most(migrated: Database):
+    now = [100.0]
+    watch = Watch(migrated, lambda: now[0])
+    await watch.admit()
+    await migrated.write(lambda: put_seal("test", "we are moving", 5.0))
+    now[0] += LOOK_AGAIN
+    with pytest.raises(Sealed, match="we are moving"):
+        await watch.admit()
+    await migrated.write(lambda: break_seal("test"))
+    now[0] += LOOK_AGAIN
+    await watch.admit()
+    with pytest.raises(Sealed, match="always"):
+        await Watch(migrated, lambda: now[0], always="always").admit()
+
+
+# -- snapshots
+
+
+async def test_a_snapshot_stands_still_while_others_write(database: Database, place: Place[Any]):
+    await database.write(lambda: insert("a", 1))
+    await database.write(lambda: insert("b", 2))
+    async with database.snapshot() as snapshot:
+        await place.open().write(lambda: insert("c", 3))
+        await database.write(lambda: count_up("a"))
+        seen = [rows async for rows in snapshot.stream("SELECT name, value FROM things ORDER BY name", size=1)]
+        await database.write(lambda: count_up("b"))
+        again = [rows async for rows in snapshot.stream("SELECT name FROM things WHERE value > ?", (1,))]
+    assert seen == [[("a", 1)], [("b", 2)]]
+    assert again == [[("b",)]]
+    assert await names(database) == ["a", "b", "c"]
+
+
+async def test_a_snapshot_of_a_closed_database_is_unavailable(database: Database):
+    await database.close()
+    with pytest.raises(DatabaseUnavailable):
+        async with database.snapshot():
+            pass
+
+
+async def test_nobody_who_writes_waits_for_a_snapshot_however_long_the_log_grows(
+    sqlite: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("store.sqlite._LOG_PAGES", 1)
+    monkeypatch.setattr("store.sqlite._CHECKPOINT_EVERY", 1)
+    await sqlite.write(lambda: insert("first"))
+    async with sqlite.snapshot() as snapshot:
+        for number in range(20):
+            async with asyncio.timeout(PATIENCE / 3):
+                await sqlite.write(lambda number=number: insert(f"{number}"))  # type: ignore[misc]
+        assert [rows async for rows in snapshot.stream("SELECT name FROM things")] == [[("first",)]]

@@ -1,0 +1,11 @@
+"""The commands of operation, beside a running server: a module a command."""
+
+import argparse
+from typing import Any
+
+from server.operation import read_only
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """All of them."""
+    read_only.add_command(commands, common)
