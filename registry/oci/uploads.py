@@ -23,6 +23,7 @@ from registry.rows import Repository, Upload
 from registry.uploads import Body
 
 _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/(?:\d{1,18}|\*))?\Z", re.ASCII)
+_WHOLE = ("ecr:UploadLayerPart", "ecr:CompleteLayerUpload")
 _SOURCES = 20
 """Repositories that a mount without `from` looks at, at the most."""
 
@@ -46,6 +47,10 @@ async def begin_upload(registry: Registry, call: Call) -> Reply:
         if call.body.length == 0 and not _is_empty(digest):
             # some clients name the digest and send no bytes yet: they go on with a session
             return _accepted(name, await registry.uploads.begin(repository_id, call.caller.principal.arn))
+        arn = call.registry.arn(name)
+        await registry.gate.authorize(  # the steps that this request takes at once
+            call.caller.principal, [Access(action, arn) for action in _WHOLE], call.circumstances
+        )
         await let_in(registry, call, call.body)
         await registry.uploads.take(repository_id, digest, call.body)
         return _created(name, digest)

@@ -352,6 +352,23 @@ def test_a_push_makes_a_repository_only_for_who_may_create_it(server: LiveServer
     server.client("ecr").delete_repository(repositoryName="access/created", force=True)
 
 
+def test_a_blob_in_one_request_needs_the_leave_for_all_of_its_steps(server: LiveServer, root: Client) -> None:
+    name, data = "access/whole", b"in one request"
+    root.push_blob(name, b"so that it is there")
+    steps = ("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload")
+    person = make_user(server, "whole", allow(steps[0], on=arn(name)))
+    with person.docker() as client:
+        for given, missing in ((steps[:1], steps[1]), (steps[:2], steps[2])):
+            document = policy(allow(*given, on=arn(name)))
+            server.client("iam").put_user_policy(UserName="whole", PolicyName="inline", PolicyDocument=document)
+            answer = client("POST", f"/v2/{name}/blobs/uploads/?digest={digest_of(data)}", data)
+            assert answer.message == refused(person.arn, missing, arn(name))
+            assert root("HEAD", f"/v2/{name}/blobs/{digest_of(data)}").status == 404
+        document = policy(allow(*steps, on=arn(name)))
+        server.client("iam").put_user_policy(UserName="whole", PolicyName="inline", PolicyDocument=document)
+        assert client("POST", f"/v2/{name}/blobs/uploads/?digest={digest_of(data)}", data).status == 201
+
+
 @pytest.mark.parametrize("path", ["/v2/{name}/nothing", "/v2/nothing", "/v2/{name}/manifests/", "/v2/{name}/"])
 def test_paths_that_no_route_has_are_behind_the_gate_too(path: str, server: LiveServer, root: Client) -> None:
     with Client(server, authorization="") as nobody:
