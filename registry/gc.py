@@ -85,7 +85,7 @@ class Collector:
     async def _sweep(self, done: Collected, before: float) -> None:
         stuck: dict[str, Exception] = {}
         while True:
-            doomed = dict(await rows.list_condemned(self._database, before=before, limit=_STEP))
+            doomed = dict(await rows.list_condemned(self._database, before=before, now=self._clock(), limit=_STEP))
             gone = await self._delete(doomed.keys() - stuck.keys(), stuck)
             done.freed += len(gone)
             done.bytes += sum(doomed[key] for key in gone)

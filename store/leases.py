@@ -13,6 +13,12 @@ from store.database import Database, Unit
 
 T = TypeVar("T")
 
+PIN = "pin:"
+"""What the names of pins begin with: leases, of any number of holders, under which no bytes are deleted."""
+UNPINNED = "NOT EXISTS (SELECT 1 FROM leases WHERE name >= 'pin:' AND name < 'pin;' AND expires_at > ?)"
+"""A condition of statements that list what is to be deleted, with the present time: whatever was pinned before something
+was condemned keeps its bytes."""
+
 
 class LeaseLost(Exception):
     """Another process has taken the lease over."""

@@ -8,6 +8,7 @@ from registry.errors import BlobReferenced
 from registry.names import RegistryId, RepositoryName
 from registry.rows.slices import slices
 from store.database import Database, Unit, placeholders
+from store.leases import UNPINNED
 
 REFERENCED = 1e15
 """`kept_at` of a blob that a manifest of its repository names: its grace does not run."""
@@ -186,10 +187,11 @@ def condemn_unlinked(digests: Sequence[str], now: float) -> Unit[None]:
             yield from condemn(key, size, now)
 
 
-async def list_condemned(database: Database, *, before: float, limit: int) -> list[tuple[str, int]]:
-    """(key, size) of bytes condemned before `before`, oldest first."""
+async def list_condemned(database: Database, *, before: float, now: float, limit: int) -> list[tuple[str, int]]:
+    """(key, size) of bytes condemned before `before`, oldest first; none while there is a pin."""
     rows = await database.fetch(
-        "SELECT key, size FROM condemned WHERE condemned_at <= ? ORDER BY condemned_at LIMIT ?", (before, limit)
+        f"SELECT key, size FROM condemned WHERE condemned_at <= ? AND {UNPINNED} ORDER BY condemned_at LIMIT ?",
+        (before, now, limit),
     )
     return [(key, size) for key, size in rows]
 

@@ -10,6 +10,7 @@ from registry.names import Tag
 from registry.rows import Repository
 from store.blobs.driver import BytesMissing
 from store.blobs.filesystem import SMALL
+from store.leases import PIN, Lease
 from tests.rooms import GRACE, HOME, SETTLE, WHO, House, Time, announced, open_house, patterned, read_blob, read_key
 from tests.unit.registry.test_push_and_pull import blob, image, pushed
 
@@ -56,6 +57,19 @@ async def test_a_blob_without_a_manifest_is_kept_for_its_grace_and_freed_after_i
     with pytest.raises(BytesMissing):
         await house.blobs.open(key)
     assert await house.database.fetch("SELECT key FROM condemned") == []
+
+
+async def test_nothing_is_freed_while_there_is_a_pin(house: House, repository: Repository, clock: Time):
+    digest = await blob(house, repository, b"to be copied")
+    key = await key_of(house, digest)
+    pin = Lease(house.database, f"{PIN}a copy", "a copy", clock=clock, seconds=10 * GRACE)
+    assert await pin.take()
+    for _ in range(3):
+        clock.pass_(GRACE + 1)
+        assert (await house.collector.collect()).freed == 0
+    assert await read_key(house.blobs, key) == b"to be copied"
+    clock.pass_(10 * GRACE)  # whoever held it has fallen silent
+    assert (await house.collector.collect()).freed == 1
 
 
 async def test_what_a_manifest_names_is_kept_for_ever(house: House, repository: Repository, clock: Time):
