@@ -7,6 +7,7 @@ It gathers what counts (the caller's policies, the resource's, the organisation'
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol
 
 from auth.access import ALLOWED, Access, Circumstances, Decision, Principal, PrincipalKind, SessionKind, Value
@@ -33,6 +34,9 @@ KEYS = frozenset(
 With a slash at its end, all that begin so."""
 
 _NOBODY = Grants(None, None, (), "", "", ())
+# an attribute of an Enum takes longer to find than most of what follows
+_ANONYMOUS, _USER = PrincipalKind.ANONYMOUS, PrincipalKind.USER
+_TYPES = {kind: kind.value for kind in PrincipalKind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Resources(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for each decision, and a frozen one takes three times as long
 class Judgement:
     """A decision with everything that it rests on, for the audit."""
 
@@ -128,7 +132,7 @@ class Gate:
         self, principal: Principal, access: Access, circumstances: Circumstances, facts: Facts
     ) -> Judgement:
         grants, session = _NOBODY, None
-        if principal.kind is not PrincipalKind.ANONYMOUS:
+        if principal.kind is not _ANONYMOUS:
             grants = await self._directory.grants(principal)
             if principal.session is not None:
                 session = await self._directory.session(principal)
@@ -192,14 +196,15 @@ class Gate:
         """The global condition context keys (IAM, "AWS global condition context keys"), in lower case."""
         second = int(now)
         if second != self._second:
-            self._time = (moment(second).strftime("%Y-%m-%dT%H:%M:%SZ"), str(second))
+            self._time = (_iso(second), str(second))
             self._second = second
         iso, epoch = self._time
+        kind = principal.kind
         context: dict[str, Value] = {
             "aws:currenttime": iso,
             "aws:epochtime": epoch,
             "aws:securetransport": "true" if circumstances.secure else "false",
-            "aws:principaltype": principal.kind.value,
+            "aws:principaltype": _TYPES[kind],
             "aws:userid": principal.unique_id,
             "aws:viaawsservice": "false",
         }
@@ -211,11 +216,11 @@ class Gate:
             context["aws:requestedregion"] = circumstances.region
         if circumstances.referer:
             context["aws:referer"] = circumstances.referer
-        if principal.kind is not PrincipalKind.ANONYMOUS:
+        if kind is not _ANONYMOUS:
             context["aws:principalarn"] = principal.identity_arn or principal.arn
             context["aws:principalaccount"] = principal.account
             context["aws:principalisawsservice"] = "false"
-            if principal.kind is PrincipalKind.USER:
+            if kind is _USER:
                 context["aws:username"] = principal.name
             if principal.session is not None:
                 _add_session(context, principal)
@@ -225,12 +230,13 @@ class Gate:
                 context["aws:principalorgid"] = grants.organization
                 context["aws:principalorgpaths"] = (grants.organization_path,)
         context["aws:resourceaccount"] = facts.owner or principal.account
-        service = access.action.partition(":")[0]
-        for key, value in facts.tags:
-            lowered = key.lower()
-            context["aws:resourcetag/" + lowered] = value
-            if service in {"ecr", "iam"}:
-                context[f"{service}:resourcetag/{lowered}"] = value
+        if facts.tags:
+            service = access.action.partition(":")[0]
+            for key, value in facts.tags:
+                lowered = key.lower()
+                context["aws:resourcetag/" + lowered] = value
+                if service in {"ecr", "iam"}:
+                    context[f"{service}:resourcetag/{lowered}"] = value
         for key, given in circumstances.keys.items():
             context[key.lower()] = given
         for key, given in access.keys:
@@ -262,11 +268,16 @@ def circumstances_of(call: Call[Principal]) -> Circumstances:
     )
 
 
+@lru_cache(1000)
+def _iso(second: int) -> str:
+    return moment(second).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _add_session(context: dict[str, Value], principal: Principal) -> None:
     session = principal.session
     assert session is not None
     context["aws:multifactorauthpresent"] = "false"
-    context["aws:tokenissuetime"] = moment(int(session.issued_at)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    context["aws:tokenissuetime"] = _iso(int(session.issued_at))
     if session.source_identity:
         context["aws:sourceidentity"] = session.source_identity
     if session.provider:

@@ -5,7 +5,7 @@ never changes its meaning, so an identity that is read again is not compiled aga
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from store.database import Database
 
 _REMEMBERED = 10_000
 _COMPILED = 20_000
+_SETS = 5_000
 ACTIVE = "ACTIVE"
 
 
@@ -100,6 +101,7 @@ class Directory:
         self._managed = managed
         self._guardrails: Guardrails = guardrails or NoGuardrails()
         self._compiled: OrderedDict[tuple[str, Kind, str, str, Source], Policy] = OrderedDict()
+        self._sets: OrderedDict[tuple[Policy, ...], PolicySet] = OrderedDict()
         self._remember = Memory(epoch, _REMEMBERED).get
 
     async def user(self, identifier: str) -> rows.StoredUser | None:
@@ -153,7 +155,7 @@ class Directory:
                 self.compile(text, Kind.SESSION, name, arn, Source.USER_MANAGED)
                 for arn, (name, text) in documents.items()
             ]
-            return PolicySet(found)
+            return self._set(found)
 
         return await self._remember(("session", *session.policies, "", *session.policy_arns), load)
 
@@ -171,10 +173,20 @@ class Directory:
                 self._compiled.popitem(last=False)
         return policy
 
+    def _set(self, policies: Iterable[Policy]) -> PolicySet:
+        """Who has the same policies shares what is found out about them."""
+        key = tuple(dict.fromkeys(policies))
+        found = self._sets.get(key)
+        if found is None:
+            found = self._sets[key] = PolicySet(key)
+            if len(self._sets) > _SETS:
+                self._sets.popitem(last=False)
+        return found
+
     async def _load(self, principal: Principal) -> Grants:
         guardrail = await self.guardrail(principal.account)
         controls = tuple(
-            PolicySet([self.compile(text, Kind.CONTROL, name, arn, Source.NONE) for name, arn, text in level])
+            self._set(self.compile(text, Kind.CONTROL, name, arn, Source.NONE) for name, arn, text in level)
             for level in guardrail.levels
         )
         identity, boundary, tags = None, None, tuple[tuple[str, str], ...]()
@@ -204,13 +216,11 @@ class Directory:
         boundary = None
         if stored is not None and stored.boundary:
             limits = await self._documents([stored.boundary])
-            boundary = PolicySet(
-                [
-                    self.compile(text, Kind.BOUNDARY, name, arn, Source.USER_MANAGED)
-                    for arn, (name, text) in limits.items()
-                ]
+            boundary = self._set(
+                self.compile(text, Kind.BOUNDARY, name, arn, Source.USER_MANAGED)
+                for arn, (name, text) in limits.items()
             )
-        return PolicySet(found), boundary, tuple(await rows.list_identity_tags(self._database, identifier))
+        return self._set(found), boundary, tuple(await rows.list_identity_tags(self._database, identifier))
 
     async def _documents(self, arns: Sequence[str]) -> dict[str, tuple[str, str]]:
         """ARN -> (name, text), in the order of `arns`."""

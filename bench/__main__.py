@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from bench.authorization import measure_authorization
 from bench.compare import STORE_BYTES, compare
 from bench.contenders import Elsewhere, find_peers
 from bench.flat import measure_flatness
@@ -19,7 +20,7 @@ from bench.starting import measure_start
 from bench.syncs import count_syncs
 from bench.tables import render_markdown, render_text
 
-MEASUREMENTS = ("compare", "syncs", "memory", "flat", "start")
+MEASUREMENTS = ("compare", "syncs", "memory", "flat", "start", "authorization")
 SIZES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 BYTES_A_MANIFEST = 4000
 """Of the database, its log and the indices, generously."""
@@ -65,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--memory", action="store_true", help="peak memory with eight pushes of 1 GB at once")
     what.add_argument("--flat", action="store_true", help="rates with 1,000 to 100,000 tags in a repository")
     what.add_argument("--start", action="store_true", help="time to ready with 1,000,000 manifests in the store")
+    what.add_argument(
+        "--authorization", action="store_true", help="time of a decision, and an IAM user's rates beside root's"
+    )
     what.add_argument("--all", action="store_true", help="all of these")
     how = parser.add_argument_group("how")
     cores = len(os.sched_getaffinity(0))
@@ -130,6 +134,7 @@ def _prepare(options: argparse.Namespace, chosen: list[str]) -> tuple[Ground, Ma
         "memory": int(options.size[:-1]) * SIZES[options.size[-1]] * (PUSHES + 1),
         "flat": sum(options.tags) * BYTES_A_MANIFEST,
         "start": options.manifests * BYTES_A_MANIFEST,
+        "authorization": STORE_BYTES,
     }
     stores = (options.store or cache_directory() / "stores").absolute()
     file_system = check_store(stores, needed=max(needs[name] for name in chosen))
@@ -158,6 +163,8 @@ def _measure(name: str, ground: Ground, options: argparse.Namespace) -> Section:
             return measure_flatness(ground, options.tags)
         case "start":
             return measure_start(ground, options.manifests)
+        case "authorization":
+            return measure_authorization(ground)
         case _:
             return compare(ground, options.scenarios)
 

@@ -77,6 +77,7 @@ class Statement:
     resources: Resources | None = field(repr=False, default=None)
     principals: Principals | None = field(repr=False, default=None)
     clauses: tuple[Clause, ...] = field(repr=False, default=())
+    denies: bool = field(init=False, repr=False)
     covers: Covers | None = field(init=False, repr=False)
     """Whether it is about a resource; None where it is about all."""
     holds: Holds | None = field(init=False, repr=False)
@@ -85,6 +86,8 @@ class Statement:
     """The context keys that its conditions and variables read: in lower case, and as they are written."""
     reads: frozenset[str] = field(init=False, repr=False)
     """The same, in lower case."""
+    pinned: bool = field(init=False, repr=False)
+    """Whether a condition is on aws:PrincipalArn."""
 
     def __post_init__(self) -> None:
         resources = self.resources
@@ -94,10 +97,12 @@ class Statement:
         ]
         asks = {clause.key: clause.name for clause in self.clauses} | {one.key: one.name for one in used if one.key}
         derived = {
+            "denies": self.effect == "Deny",
             "covers": None if resources is None or resources.everything else resources.cover,
             "holds": all_of([clause.holds for clause in self.clauses]),
             "asks": tuple(asks.items()),
             "reads": frozenset(asks),
+            "pinned": any(clause.key == "aws:principalarn" for clause in self.clauses),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)

@@ -30,92 +30,76 @@ class PolicySet:
     """Several policies of one kind, compiled together: what a statement may apply to is found by action and resource
     without looking at each statement."""
 
-    __slots__ = ("_by_action", "_order", "_relevant", "_remembered", "_statements", "keys", "policies")
+    __slots__ = ("_by_action", "_indices", "_order", "_remembered", "_statements", "keys", "policies")
 
     def __init__(self, policies: Iterable[Policy] = ()) -> None:
         self.policies: tuple[Policy, ...] = tuple(dict.fromkeys(policies))  # groups may share one
         self.keys: frozenset[str] = frozenset().union(*(policy.keys for policy in self.policies))
         self._statements = [statement for policy in self.policies for statement in policy.statements]
         self._order = {statement: number for number, statement in enumerate(self._statements)}
-        self._by_action: dict[str, _Relevant] = {}
-        self._relevant: dict[tuple[Statement, ...], _Relevant] = {}
+        self._by_action: dict[str, Index] = {}
+        self._indices: dict[tuple[Statement, ...], Index] = {}
         self._remembered = 0
 
     def about(self, request: Request, missing: dict[str, str]) -> list[Statement]:
         """The statements whose action, resource and conditions match, in order; of principals this knows nothing. Adds the
         context keys that are asked for in vain to `missing`: from lower case to as they are written."""
-        tail = sixth_segment(request.resource)
-        found = [*self.denying(request, tail, missing), *self.allowing(request, tail, missing, thorough=True)]
-        return self._in_order(found)
-
-    def denying(self, request: Request, tail: str | None, missing: dict[str, str]) -> list[Statement]:
-        """Those that deny. `tail` is what `sixth_segment` says of the resource."""
-        index = (self._by_action.get(request.action) or self._remember(request.action)).denying
-        return [] if index is None else self._in_order(_matching(index, request, tail, missing, True))
+        denies: list[Statement] = []
+        allows = self.allowing(request, sixth_segment(request.resource), denies, missing, True)
+        return sorted([*denies, *allows], key=self._order.__getitem__)
 
     def allowing(
-        self, request: Request, tail: str | None, missing: dict[str, str], *, thorough: bool
+        self,
+        request: Request,
+        tail: str | None,
+        denies: list[Statement],
+        missing: dict[str, str],
+        thorough: bool,
     ) -> list[Statement]:
-        """Those that allow; if not `thorough`, one of them."""
-        index = (self._by_action.get(request.action) or self._remember(request.action)).allowing
-        return [] if index is None else self._in_order(_matching(index, request, tail, missing, thorough))
+        """Of these, those that allow; one of them, if not `thorough`. Those that deny are added to `denies`. `tail` is what
+        `sixth_segment` says of the resource."""
+        index = self._by_action.get(request.action)
+        if index is None:
+            index = self._remember(request.action)
+        resource, context = request.resource, request.context
+        present = context.keys()
+        allows: list[Statement] = []
+        for statement in index.near(resource, tail):  # those that deny come first
+            covers = statement.covers
+            if covers is not None and not covers(resource, context):
+                continue
+            if statement.asks:
+                if not statement.reads <= present:
+                    missing.update((key, name) for key, name in statement.asks if key not in context)
+                holds = statement.holds
+                if holds is not None and not holds(context):
+                    continue
+            if statement.denies:
+                denies.append(statement)
+            else:
+                allows.append(statement)
+                if not thorough:
+                    break
+        if len(allows) > 1:
+            allows.sort(key=self._order.__getitem__)
+        return allows
 
-    def _in_order(self, found: list[Statement]) -> list[Statement]:
-        if len(found) > 1:
-            found.sort(key=self._order.__getitem__)
-        return found
-
-    def _remember(self, action: str) -> "_Relevant":
+    def _remember(self, action: str) -> Index:
         """Actions are few, but for those that a simulator is asked about; most have the same statements as others."""
-        statements = tuple(statement for statement in self._statements if statement.actions.cover(action))
-        relevant = self._relevant.get(statements)
+        statements = [statement for statement in self._statements if statement.actions.cover(action)]
+        # what allows without a condition costs least, and is looked at before what has one
+        statements.sort(key=lambda statement: 0 if statement.denies else 1 if statement.holds is None else 2)
+        key = tuple(statements)
         if self._remembered > _REMEMBERED or len(self._by_action) > _ACTIONS:
             self._by_action.clear()
-            self._relevant.clear()
+            self._indices.clear()
             self._remembered = 0
-        if relevant is None:
-            relevant = _Relevant(_index(statements, "Deny"), _index(statements, "Allow"))
-            self._relevant[statements] = relevant
+        index = self._indices.get(key)
+        if index is None:
+            index = self._indices[key] = Index(statements)
             self._remembered += len(statements)
-        self._by_action[action] = relevant
-        return relevant
-
-
-@dataclass(frozen=True, slots=True)
-class _Relevant:
-    """The statements about an action. None: there are none."""
-
-    denying: Index | None
-    allowing: Index | None
-
-
-def _index(statements: Iterable[Statement], effect: str) -> Index | None:
-    """With those that have no conditions first: they cost least."""
-    found = [statement for statement in statements if statement.effect == effect]
-    found.sort(key=lambda statement: statement.holds is not None)
-    return Index(found) if found else None
-
-
-def _matching(
-    index: Index, request: Request, tail: str | None, missing: dict[str, str], thorough: bool
-) -> list[Statement]:
-    resource, context = request.resource, request.context
-    present = context.keys()
-    found = []
-    for statement in index.near(resource, tail):
-        covers = statement.covers
-        if covers is not None and not covers(resource, context):
-            continue
-        holds = statement.holds
-        if holds is not None or statement.asks:
-            if not statement.reads <= present:
-                missing.update((key, name) for key, name in statement.asks if key not in context)
-            if holds is not None and not holds(context):
-                continue
-        found.append(statement)
-        if not thorough:
-            break
-    return found
+        self._by_action[action] = index
+        return index
 
 
 @dataclass(slots=True)  # made for each decision, and a frozen one takes three times as long
@@ -172,59 +156,59 @@ def evaluate(request: Request, force: InForce, *, thorough: bool = False) -> Ver
     names all of them, and all context keys that any of them asks for in vain."""
     tail = sixth_segment(request.resource)
     missing: dict[str, str] = {}
-    denies = _denying(request, force, tail, missing)
-    if denies and not thorough:
-        return Verdict(False, Reason.EXPLICIT_DENY, denies[0].kind, tuple(denies), tuple(missing.values()))
+    denies: list[Statement] = []
+    # in the order in which a kind is named where several deny
     grants: list[Statement] = []
     if force.identity is not None:
-        grants = force.identity.allowing(request, tail, missing, thorough=thorough)
+        grants = force.identity.allowing(request, tail, denies, missing, thorough)
     by_identity = bool(grants)
-    by_resource = trusted = Naming.NONE
+    by_resource = trusted = _NAMELESS
     for policies in (force.repository, force.registry, force.trust):
         if policies is not None:
-            for statement in policies.allowing(request, tail, missing, thorough=True):
-                naming = naming_of(statement, request, force)
-                if naming is not Naming.NONE:
-                    grants.append(statement)
-                    by_resource = max(by_resource, naming)
-                    if statement.kind is Kind.TRUST:
-                        trusted = max(trusted, naming)
+            naming, allows = _naming(policies, request, force, tail, denies, missing)
+            if naming:
+                grants = grants + allows
+                by_resource = max(by_resource, naming)
+                if policies is force.trust:
+                    trusted = naming
     by_boundary, by_session, by_controls = True, not force.federated_without, True
     if force.boundary is not None:
-        by_boundary = bool(force.boundary.allowing(request, tail, missing, thorough=thorough))
+        by_boundary = bool(force.boundary.allowing(request, tail, denies, missing, thorough))
     if force.session is not None:
-        by_session = bool(force.session.allowing(request, tail, missing, thorough=thorough))
+        by_session = bool(force.session.allowing(request, tail, denies, missing, thorough))
     for level in force.controls:
-        by_controls &= bool(level.allowing(request, tail, missing, thorough=thorough))
+        by_controls &= bool(level.allowing(request, tail, denies, missing, thorough))
 
     asked = tuple(missing.values()) if missing else ()
     if denies:
         return Verdict(False, Reason.EXPLICIT_DENY, denies[0].kind, tuple(denies), asked)
-    reason = Reason.NO_CONTROL
+    reason = _NO_CONTROL
     if by_controls:
         reason = _combine(request.principal, force, by_identity, by_resource, trusted, by_boundary, by_session)
-    if reason is Reason.ALLOWED or reason is Reason.ROOT:
+    silent = _SILENT.get(reason)
+    if silent is None:
         return Verdict(True, reason, None, tuple(grants), asked)
-    return Verdict(False, reason, _SILENT[reason], (), asked)
+    return Verdict(False, reason, silent, (), asked)
 
 
-def _denying(request: Request, force: InForce, tail: str | None, missing: dict[str, str]) -> list[Statement]:
-    """In the order in which a kind is named where several deny."""
-    denies: list[Statement] = []
-    for policies in (
-        force.identity,
-        force.repository,
-        force.registry,
-        force.trust,
-        force.boundary,
-        force.session,
-        *force.controls,
-    ):
-        if policies is not None:
-            found = policies.denying(request, tail, missing)
-            if found:
-                denies += [one for one in found if _concerns(one, request, force)]
-    return denies
+def _naming(
+    policies: PolicySet,
+    request: Request,
+    force: InForce,
+    tail: str | None,
+    denies: list[Statement],
+    missing: dict[str, str],
+) -> tuple[Naming, list[Statement]]:
+    """How closely what allows names the caller, of the policies of a resource, and which statements do."""
+    denying: list[Statement] = []
+    closest, allows = _NAMELESS, []
+    for statement in policies.allowing(request, tail, denying, missing, True):
+        naming = naming_of(statement, request, force)
+        if naming:
+            allows.append(statement)
+            closest = max(closest, naming)
+    denies += [statement for statement in denying if naming_of(statement, request, force)]
+    return closest, allows
 
 
 def _combine(
@@ -238,23 +222,29 @@ def _combine(
 ) -> Reason:
     """What it comes to where nothing denies and the organisation allows ("Determining whether a request is allowed or
     denied within an account", "Cross-account policy evaluation logic")."""
-    own = is_own(principal, force)
-    if own and force.trust is not None and trusted is Naming.NONE:
+    own = not force.owner or force.owner == principal.account
+    if own and force.trust is not None and not trusted:
         return Reason.NO_TRUST
-    if by_resource is Naming.ALONE or (own and by_resource is Naming.DIRECT):
-        return Reason.ALLOWED
-    if principal.kind is PrincipalKind.ANONYMOUS:
+    if by_resource and (by_resource is _ALONE or (own and by_resource is _DIRECT)):
+        return _ALLOWED
+    kind = principal.kind
+    if kind is _ANONYMOUS:
         return Reason.NO_RESOURCE if force.trust is None else Reason.NO_TRUST
-    if not (by_identity or (own and by_resource is Naming.LIMITED) or _is_root(principal, force)):
+    if not by_identity and not (own and by_resource is _LIMITED) and not _is_root(principal, force):
         return Reason.NO_IDENTITY
     if not by_boundary:
         return Reason.NO_BOUNDARY
     if not by_session:
         return Reason.NO_SESSION
-    if not own and by_resource is Naming.NONE:
+    if not own and not by_resource:
         return Reason.NO_RESOURCE if force.trust is None else Reason.NO_TRUST
-    return Reason.ROOT if own and principal.kind is PrincipalKind.ROOT else Reason.ALLOWED
+    return Reason.ROOT if own and kind is _ROOT else _ALLOWED
 
+
+# an attribute of an Enum takes longer to find than a decision may spend on it
+_NAMELESS, _LIMITED, _DIRECT, _ALONE = Naming.NONE, Naming.LIMITED, Naming.DIRECT, Naming.ALONE
+_ALLOWED, _NO_CONTROL = Reason.ALLOWED, Reason.NO_CONTROL
+_ANONYMOUS, _ROOT = PrincipalKind.ANONYMOUS, PrincipalKind.ROOT
 
 _SILENT = {
     Reason.NO_IDENTITY: Kind.IDENTITY,
@@ -271,24 +261,16 @@ def is_own(principal: Principal, force: InForce) -> bool:
     return not force.owner or force.owner == principal.account
 
 
-def _concerns(statement: Statement, request: Request, force: InForce) -> bool:
-    return statement.principals is None or naming_of(statement, request, force) is not Naming.NONE
-
-
 def naming_of(statement: Statement, request: Request, force: InForce) -> Naming:
     """How closely a statement of a resource's policy means the caller."""
     principals = statement.principals
     if principals is None:
-        return Naming.NONE
+        return _NAMELESS
     if principals.excluded:  # it goes with Deny only, and spares nobody who has a boundary
         spared = force.boundary is None and principals.spares(request.principal, request.context)
-        return Naming.NONE if spared else Naming.DIRECT
-    return principals.naming(
-        request.principal,
-        request.context,
-        anonymous=force.anonymous_resource and statement.kind is not Kind.TRUST,
-        pinned=any(clause.key == "aws:principalarn" for clause in statement.clauses),
-    )
+        return _NAMELESS if spared else _DIRECT
+    anonymous = force.anonymous_resource and statement.kind is not Kind.TRUST
+    return principals.naming(request.principal, request.context, anonymous=anonymous, pinned=statement.pinned)
 
 
 def _is_root(principal: Principal, force: InForce) -> bool:

@@ -24,7 +24,7 @@ class Naming(IntEnum):
     itself, whoever the resource belongs to."""
 
 
-_ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{12}", re.ASCII)
 _PARTITION = r"arn:aws[a-z-]*"
 _ROOT = re.compile(_PARTITION + r":iam::([0-9]{12}):root", re.ASCII)
 _NAMED = re.compile(
@@ -57,22 +57,22 @@ class Principals:
         """How Principal names the caller. `anonymous`: `*` includes callers without credentials; `pinned`: a condition on
         aws:PrincipalArn narrows `*`."""
         if self.services and context.get("aws:principalservicename") in self.services:
-            return Naming.ALONE
+            return _ALONE
         kind = principal.kind
         provider = provider_of(principal)
         if provider:
-            return Naming.ALONE if provider in self.providers else Naming.NONE
-        if kind is PrincipalKind.ANONYMOUS:
-            return Naming.ALONE if self.everyone and anonymous else Naming.NONE
+            return _ALONE if provider in self.providers else _NAMELESS
+        if kind is _ANONYMOUS:
+            return _ALONE if self.everyone and anonymous else _NAMELESS
         names = self.names
-        whole = kind is not PrincipalKind.ROLE_SESSION and kind is not PrincipalKind.FEDERATED_USER
+        whole = kind not in _SESSIONS
         if principal.arn in names:
-            return Naming.DIRECT
+            return _DIRECT
         if principal.identity_arn in names or principal.identity_id in names:
-            return Naming.DIRECT if whole else Naming.LIMITED
+            return _DIRECT if whole else _LIMITED
         if self.everyone:
-            return Naming.DIRECT if whole or pinned else Naming.LIMITED
-        return Naming.ACCOUNT if principal.account in self.accounts else Naming.NONE
+            return _DIRECT if whole or pinned else _LIMITED
+        return _ACCOUNT if principal.account in self.accounts else _NAMELESS
 
     def spares(self, principal: Principal, context: Context) -> bool:
         """Whether NotPrincipal leaves the caller out. The account is looked at, then the role, then its session (or the
@@ -92,9 +92,16 @@ class Principals:
         return principal.arn in self.names and (behind or not principal.identity_arn)
 
 
+# an attribute of an Enum takes longer to find than a decision may spend on it
+_NAMELESS, _ACCOUNT, _LIMITED, _DIRECT, _ALONE = Naming
+_ANONYMOUS = PrincipalKind.ANONYMOUS
+_SESSIONS = (PrincipalKind.ROLE_SESSION, PrincipalKind.FEDERATED_USER)
+_FOR_PROVIDERS = (PrincipalKind.ANONYMOUS, PrincipalKind.FEDERATED_USER)
+
+
 def provider_of(principal: Principal) -> str:
     """Of a caller who shows a token of an identity provider and has no credentials yet."""
-    if principal.session is None or principal.kind not in {PrincipalKind.ANONYMOUS, PrincipalKind.FEDERATED_USER}:
+    if principal.session is None or principal.kind not in _FOR_PROVIDERS:
         return ""
     return principal.session.provider
 
@@ -111,7 +118,7 @@ def compile_principals(written: Mapping[str, Sequence[str]], *, excluded: bool) 
             if kind in {"", "AWS"}:
                 if value == "*":
                     everyone = True
-                elif root or _ACCOUNT.fullmatch(value):
+                elif root or _NUMBER.fullmatch(value):
                     accounts.add(root[1] if root else value)
                 else:
                     names.add(value)
@@ -132,7 +139,7 @@ def is_principal(kind: str, value: str) -> bool:
         case "":
             return value == "*"
         case "AWS":
-            return value == "*" or any(form.fullmatch(value) for form in (_ACCOUNT, _ROOT, _NAMED))
+            return value == "*" or any(form.fullmatch(value) for form in (_NUMBER, _ROOT, _NAMED))
         case "Service":
             return _SERVICE.fullmatch(value) is not None
         case "Federated":
