@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,10 @@ from typing import Any, Protocol
 
 import asyncpg
 
+from base.ids import new_uuid
+from store.blobs.driver import BlobDriver
+from store.blobs.filesystem import FilesystemBlobs
+from store.blobs.s3 import S3Blobs, S3Settings
 from store.database import Database
 from store.postgres import PostgresDatabase, translate
 from store.sqlite import SqliteDatabase
@@ -21,6 +26,7 @@ CHOICES = ("disk", "postgres", "s3", "postgres+s3")
 
 
 class Answer(Protocol):
+    def __iter__(self) -> Iterator[Any]: ...
     def fetchall(self) -> list[Any]: ...
     def fetchone(self) -> Any: ...
 
@@ -70,6 +76,22 @@ def open_database(settings: Mapping[str, str], data: Path) -> Database:
     return PostgresDatabase(url) if url else SqliteDatabase(data / "longshore.db")
 
 
+def open_blobs(settings: Mapping[str, str], data: Path) -> BlobDriver:
+    """The store of blobs of a server with those settings."""
+    if settings.get("storage.driver") != "s3":
+        return FilesystemBlobs(data / "blobs", clock=time.time, ids=new_uuid)
+    return S3Blobs(
+        S3Settings(
+            bucket=settings["storage.s3_bucket"],
+            endpoint_url=settings["storage.s3_endpoint_url"],
+            access_key_id=settings["storage.s3_access_key_id"],
+            secret_access_key=settings["storage.s3_secret_access_key"],
+            threads=4,
+        ),
+        ids=new_uuid,
+    )
+
+
 @contextlib.contextmanager
 def rows_of(settings: Mapping[str, str], data: Path) -> Iterator[Rows]:
     """What the database of a server with those settings holds."""
@@ -85,6 +107,16 @@ def rows_of(settings: Mapping[str, str], data: Path) -> Iterator[Rows]:
         connection.close()
 
 
+def all_rows_of(settings: Mapping[str, str], data: Path) -> bytes:
+    """All that the database of a server with those settings holds, in whatever form; texts can be searched for."""
+    if not settings.get("database.url"):
+        return b"".join(path.read_bytes() for path in data.glob("longshore.db*"))
+    with rows_of(settings, data) as rows:
+        tables = rows.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
+        found = [text for (table,) in tables.fetchall() for (text,) in rows.execute(f"SELECT t::text FROM {table} t")]
+    return "\n".join(found).encode()
+
+
 class _PostgresRows:
     def __init__(self, url: str) -> None:
         self._url = url
@@ -93,7 +125,8 @@ class _PostgresRows:
         found: list[tuple[Any, ...]] = []
 
         async def ask() -> None:
-            connection = await asyncpg.connect(self._url, timeout=5)
+            readable = {"bytea_output": "escape"}
+            connection = await asyncpg.connect(self._url, timeout=5, server_settings=readable)
             try:
                 found.extend(map(tuple, await connection.fetch(translate(sql), *parameters)))
             finally:

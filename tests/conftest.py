@@ -57,10 +57,17 @@ def backing(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def own_disk(backing: str) -> None:
-    """For tests about a server's own disk."""
-    if backing != "disk":
-        pytest.skip("about the disk of one server")
+def blobs_on_disk(backing: str) -> None:
+    """For tests about the directory of blobs."""
+    if "s3" in backing:
+        pytest.skip("about blobs on a disk")
+
+
+@pytest.fixture
+def rows_on_disk(backing: str) -> None:
+    """For tests about the database's file."""
+    if "postgres" in backing:
+        pytest.skip("about rows on a disk")
 
 
 @pytest.fixture(scope="session")

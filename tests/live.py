@@ -4,6 +4,7 @@ import base64
 import configparser
 import contextlib
 import http.client
+import io
 import json
 import os
 import signal
@@ -13,13 +14,18 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from unittest import mock
 
 import boto3
 import botocore.config
 
-from tests.backing import Backing, Rows, rows_of
+from server.cli import main
+from store.blobs.driver import BlobDriver
+from store.database import Database
+from tests.backing import Backing, Rows, all_rows_of, open_blobs, open_database, rows_of
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +38,15 @@ RUNNING: list["LiveServer"] = []
 
 # Where servers keep what they keep, when it is not in their own directory: set for a whole run.
 BACKING: Backing | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 class LiveServer:
@@ -184,9 +199,42 @@ class LiveServer:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
+    # What it keeps
+
+    @property
+    def key_file(self) -> Path:
+        """Of the keys that encrypt secrets."""
+        return Path(self.settings.get("secrets.key_file") or self.data / "server.key")
+
     def rows(self) -> contextlib.AbstractContextManager[Rows]:
         """What its database holds."""
         return rows_of(self.settings, self.data)
+
+    def all_rows(self) -> bytes:
+        """All that its database holds, in whatever form; texts can be searched for."""
+        return all_rows_of(self.settings, self.data)
+
+    def database(self) -> Database:
+        """Its database, opened beside it."""
+        return open_database(self.settings, self.data)
+
+    def blobs(self) -> BlobDriver:
+        """Its store of blobs, opened beside it."""
+        return open_blobs(self.settings, self.data)
+
+    def longshore(self, *arguments: str) -> Done:
+        """A command with its settings, beside it or after it, in this process."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.environment(), clear=True),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                code = main([*arguments, "--data", str(self.data)])
+            except SystemExit as ended:  # argparse
+                code = int(ended.code or 0)
+        return Done(code, out.getvalue(), err.getvalue())
 
     # The root key, and what clients need of it
 

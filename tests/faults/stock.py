@@ -1,37 +1,22 @@
-"""Taking stock of a data directory: what its rows say, compared with what its disk holds."""
+"""Taking stock of a server: what its rows say, compared with what its store of blobs holds."""
 
 import asyncio
-import contextlib
 import hashlib
 import json
-import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from base.ids import new_uuid
 from registry.gc import Collector
 from registry.media import is_nondistributable
 from store.blobs.driver import BytesMissing
-from store.blobs.filesystem import FilesystemBlobs
-from store.sqlite import SqliteDatabase
+from tests.live import LiveServer
 
 _FAR = 30 * 86400.0
 
 
-@contextlib.contextmanager
-def rows_of(data: Path) -> Iterator[sqlite3.Connection]:
-    """The database, for looking only."""
-    connection = sqlite3.connect(data / "longshore.db", timeout=10)
-    try:
-        connection.execute("PRAGMA query_only=ON")
-        yield connection
-    finally:
-        connection.close()
-
-
-def visible(data: Path) -> dict[str, list[tuple[object, ...]]]:
+def visible(server: LiveServer) -> dict[str, list[tuple[object, ...]]]:
     """All rows that any request can see: everything but uploads under way and what waits for the collector."""
     queries = {
         "repositories": "SELECT account, region, name FROM repositories ORDER BY 1, 2, 3",
@@ -39,8 +24,8 @@ def visible(data: Path) -> dict[str, list[tuple[object, ...]]]:
         "manifests": "SELECT repository_id, digest FROM manifests ORDER BY 1, 2",
         "tags": "SELECT repository_id, name, digest FROM tags ORDER BY 1, 2",
     }
-    with rows_of(data) as connection:
-        return {name: connection.execute(query).fetchall() for name, query in queries.items()}
+    with server.rows() as rows:
+        return {name: rows.execute(query).fetchall() for name, query in queries.items()}
 
 
 @dataclass
@@ -52,7 +37,7 @@ class Stock:
     manifests: int = 0
 
 
-def check(data: Path, *, verified: set[str] | None = None) -> Stock:
+def check(server: LiveServer, *, verified: set[str] | None = None) -> Stock:
     """Whether every row points at what is there, and every byte is what its digest says.
 
     Blobs in `verified` are not read again, and those found good are added to it.
@@ -60,15 +45,16 @@ def check(data: Path, *, verified: set[str] | None = None) -> Stock:
     stock = Stock()
     fault = stock.faults.append
     known = set() if verified is None else verified
-    with rows_of(data) as connection:
-        blobs = connection.execute("SELECT digest, key, size FROM blobs").fetchall()
-        linked = set(connection.execute("SELECT repository_id, digest FROM repository_blobs"))
-        manifests = connection.execute("SELECT repository_id, digest, content FROM manifests").fetchall()
-        tags = connection.execute("SELECT repository_id, name, digest FROM tags").fetchall()
-        repositories = {row[0] for row in connection.execute("SELECT id FROM repositories")}
-        (fine,) = connection.execute("PRAGMA quick_check").fetchone()
-    if fine != "ok":
-        fault(f"the database: {fine}")
+    with server.rows() as rows:
+        blobs = rows.execute("SELECT digest, key, size FROM blobs").fetchall()
+        linked = set(rows.execute("SELECT repository_id, digest FROM repository_blobs"))
+        manifests = rows.execute("SELECT repository_id, digest, content FROM manifests").fetchall()
+        tags = rows.execute("SELECT repository_id, name, digest FROM tags").fetchall()
+        repositories = {row[0] for row in rows.execute("SELECT id FROM repositories")}
+        if not server.settings.get("database.url"):
+            (fine,) = rows.execute("PRAGMA quick_check").fetchone()
+            if fine != "ok":
+                fault(f"the database: {fine}")
     held = {digest for digest, _, _ in blobs}
     there = {(repository, digest) for repository, digest, _ in manifests}
     stock.blobs, stock.manifests = len(blobs), len(manifests)
@@ -91,14 +77,14 @@ def check(data: Path, *, verified: set[str] | None = None) -> Stock:
     for repository, name, digest in tags:
         if (repository, digest) not in there:
             fault(f"the tag {name} names {digest}, which is not there")
-    asyncio.run(_verify(data, [row for row in blobs if row[0] not in known], fault, known))
+    asyncio.run(_verify(server, [row for row in blobs if row[0] not in known], fault, known))
     return stock
 
 
 async def _verify(
-    data: Path, blobs: Iterable[tuple[str, str, int]], fault: Callable[[str], None], verified: set[str]
+    server: LiveServer, blobs: Iterable[tuple[str, str, int]], fault: Callable[[str], None], verified: set[str]
 ) -> None:
-    driver = FilesystemBlobs(data / "blobs", clock=time.time, ids=new_uuid)
+    driver = server.blobs()
     try:
         for digest, key, size in blobs:
             running = hashlib.new(digest.partition(":")[0])
@@ -123,14 +109,14 @@ async def _verify(
         await driver.close()
 
 
-def collect(data: Path, *, ahead: float = _FAR) -> None:
-    """Run the collector over a stopped server's data, as if `ahead` seconds had gone by."""
-    asyncio.run(_collect(data, ahead))
+def collect(server: LiveServer, *, ahead: float = _FAR) -> None:
+    """Run the collector over what a stopped server keeps, as if `ahead` seconds had gone by."""
+    asyncio.run(_collect(server, ahead))
 
 
-async def _collect(data: Path, ahead: float) -> None:
-    database = SqliteDatabase(data / "longshore.db")
-    driver = FilesystemBlobs(data / "blobs", clock=time.time, ids=new_uuid)
+async def _collect(server: LiveServer, ahead: float) -> None:
+    database = server.database()
+    driver = server.blobs()
     try:
         for later in (ahead, 2 * ahead):  # what one round condemns, the next one frees
             collector = Collector(
@@ -143,23 +129,29 @@ async def _collect(data: Path, ahead: float) -> None:
         await database.close()
 
 
-def leftovers(data: Path) -> list[str]:
-    """What lies in the blobs directory and belongs to no blob; in packs, what no row names."""
-    with rows_of(data) as connection:
-        keys = {row[0] for row in connection.execute("SELECT key FROM blobs")}
-        left = [f"an upload: {row[0]}" for row in connection.execute("SELECT id FROM uploads")]
-        left += [f"a tombstone: {row[0]}" for row in connection.execute("SELECT key FROM condemned")]
+def leftovers(server: LiveServer) -> list[str]:
+    """What lies in the store of blobs and belongs to no blob."""
+    with server.rows() as rows:
+        keys = {row[0] for row in rows.execute("SELECT key FROM blobs")}
+        left = [f"an upload: {row[0]}" for row in rows.execute("SELECT id FROM uploads")]
+        left += [f"a tombstone: {row[0]}" for row in rows.execute("SELECT key FROM condemned")]
+    if server.settings.get("storage.driver") != "s3":
+        left += _strange_files(server.data / "blobs", keys)
+    return left + asyncio.run(_unnamed(server, keys))
+
+
+def _strange_files(root: Path, keys: set[str]) -> list[str]:
+    """Files and directories that the driver would not count."""
     files = {key[2:] for key in keys if key.startswith("f/")}
     packs = {key.split("/")[1] for key in keys if key.startswith("p/")}
-    root = data / "blobs"
-    left += [f"a file: {path}" for path in (root / "files").rglob("*") if path.is_file() and path.name not in files]
+    left = [f"a file: {path}" for path in (root / "files").rglob("*") if path.is_file() and path.name not in files]
     left += [f"staged: {path}" for path in (root / "staging").iterdir()]
     left += [f"a pack: {path}" for path in (root / "packs").iterdir() if path.name not in packs]
-    return left + asyncio.run(_unnamed(data, keys))
+    return left
 
 
-async def _unnamed(data: Path, keys: set[str]) -> list[str]:
-    driver = FilesystemBlobs(data / "blobs", clock=time.time, ids=new_uuid)
+async def _unnamed(server: LiveServer, keys: set[str]) -> list[str]:
+    driver = server.blobs()
     try:
         found = [stored.key async for batch in driver.inventory(before=time.time() + _FAR) for stored in batch]
     finally:

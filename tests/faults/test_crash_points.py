@@ -79,7 +79,7 @@ def test_an_upload_goes_on_whose_bytes_were_committed_and_whose_row_never_came(
             answer = client("PUT", with_query(location, f"digest={digest}"), DATA[SIZE:], rest)
         assert answer.status == 201
         assert client("GET", f"/v2/{NAME}/blobs/{digest}").body == DATA
-    assert stock.check(server.data).faults == []
+    assert stock.check(server).faults == []
 
 
 def test_an_upload_is_finished_whose_row_never_came(server: LiveServer) -> None:
@@ -91,15 +91,15 @@ def test_an_upload_is_finished_whose_row_never_came(server: LiveServer) -> None:
         digest = digest_of(DATA[:SIZE])
         assert client("PUT", with_query(location, f"digest={digest}")).status == 201
         assert client("GET", f"/v2/{NAME}/blobs/{digest}").body == DATA[:SIZE]
-    assert stock.check(server.data).faults == []
+    assert stock.check(server).faults == []
 
 
 def test_an_upload_whose_row_never_came_is_given_up_wholly(server: LiveServer) -> None:
     location = begun(server)
     server.kill()
     commit(server.data, location, DATA[SIZE:])
-    stock.collect(server.data)
-    assert stock.leftovers(server.data) == []
+    stock.collect(server)
+    assert stock.leftovers(server) == []
     server.start()
     with Client(server) as client:
         assert client("GET", location).said == (404, "BLOB_UPLOAD_UNKNOWN")
@@ -122,7 +122,7 @@ def test_what_a_crash_leaves_without_any_row_is_found(server: LiveServer) -> Non
 
     asyncio.run(leave())
     (server.data / "blobs" / "staging" / "0123456789abcdef").mkdir()
-    assert stock.leftovers(server.data) != []
-    stock.collect(server.data)
-    assert stock.leftovers(server.data) == []
+    assert stock.leftovers(server) != []
+    stock.collect(server)
+    assert stock.leftovers(server) == []
     server.start()

@@ -99,7 +99,7 @@ def test_below_the_reserve_uploads_are_refused_and_deleting_makes_room(disk: Pat
         data = source.randbytes(7 * MIB)
         assert eventually(lambda: push_parts(client, data, shape) == 201)
         assert client("GET", f"/v2/{NAME}/blobs/{digest_of(data)}").body == data
-        assert stock.check(server.data).faults == []
+        assert stock.check(server).faults == []
 
 
 def test_the_reserve_holds_against_bodies_of_no_length(disk: Path) -> None:
@@ -177,7 +177,7 @@ def test_without_a_reserve_a_full_disk_is_survived(disk: Path, shape: str) -> No
         assert server.process.poll() is None
         for data in taken:
             assert client("GET", f"/v2/{NAME}/blobs/{digest_of(data)}").body == data
-        assert stock.check(server.data).faults == []
+        assert stock.check(server).faults == []
         # a little of what else lay on the disk goes; then deleting makes room for the rest
         ballast.drop()
         for blob in taken:
@@ -187,7 +187,7 @@ def test_without_a_reserve_a_full_disk_is_survived(disk: Path, shape: str) -> No
         eventually(lambda: free(disk) > 64 * MIB)
         data = source.randbytes(5 * MIB)
         assert eventually(lambda: push_parts(client, data, shape) == 201)
-        assert stock.check(server.data).faults == []
+        assert stock.check(server).faults == []
 
 
 def test_a_disk_that_is_full_at_any_step_leaves_nothing_half_done(disk: Path) -> None:
@@ -224,9 +224,9 @@ def test_a_disk_that_is_full_at_any_step_leaves_nothing_half_done(disk: Path) ->
                 assert client("DELETE", f"/v2/{NAME}/blobs/{digest}").status == 202
         assert codes <= {201, 404, 500, 503, 507}, codes
         assert codes & {500, 503, 507}, "it never was full"
-        assert stock.check(server.data).faults == []
-    stock.collect(server.data)
-    assert stock.leftovers(server.data) == []
+        assert stock.check(server).faults == []
+    stock.collect(server)
+    assert stock.leftovers(server) == []
 
 
 def test_a_server_starts_and_serves_on_a_full_disk(disk: Path) -> None:

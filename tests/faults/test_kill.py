@@ -65,7 +65,7 @@ class Siege:
 
     def check(self) -> None:
         """The server is up again: is everything as it has to be?"""
-        found = stock.check(self.server.data, verified=self.verified)
+        found = stock.check(self.server, verified=self.verified)
         assert found.faults == []
         with Client(self.server) as client:
             for ledger in self.ledgers:
@@ -79,9 +79,9 @@ class Siege:
             for ledger in self.ledgers:
                 verify(client, ledger)
         self.server.stop()
-        stock.collect(self.server.data)
-        assert stock.check(self.server.data).faults == []
-        assert stock.leftovers(self.server.data) == []
+        stock.collect(self.server)
+        assert stock.check(self.server).faults == []
+        assert stock.leftovers(self.server) == []
         # unreferenced blobs are past their grace now; images are there, whole
         self.server.start()
         with Client(self.server) as client:

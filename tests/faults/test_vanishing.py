@@ -145,9 +145,9 @@ def test_whole_requests_of_clients_that_vanish_happen_wholly_or_not_at_all(serve
                 assert digest_of(answer.body) == answer.headers["Docker-Content-Digest"]
     assert "Traceback" not in server.log.read_text()
     server.stop()
-    assert stock.check(server.data).faults == []
-    stock.collect(server.data)
-    assert stock.leftovers(server.data) == []
+    assert stock.check(server).faults == []
+    stock.collect(server)
+    assert stock.leftovers(server) == []
     server.start()
 
 
@@ -223,10 +223,10 @@ def test_who_falls_silent_is_given_up(tmp_path: Path, server: LiveServer) -> Non
 def _leaves_nothing(server: LiveServer, *, blobs: int, again: bool = True) -> None:
     if server.process is not None:
         server.stop()
-    assert stock.check(server.data).faults == []
-    with stock.rows_of(server.data) as rows:
+    assert stock.check(server).faults == []
+    with server.rows() as rows:
         assert rows.execute("SELECT COUNT(*) FROM blobs").fetchone() == (blobs,)
-    stock.collect(server.data)
-    assert stock.leftovers(server.data) == []
+    stock.collect(server)
+    assert stock.leftovers(server) == []
     if again:
         server.start()

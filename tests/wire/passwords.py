@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jwt
@@ -16,7 +15,6 @@ from auth.secrets import Vault
 from auth.sessions import pack, subject_of
 from auth.tokens import Tokens
 from base.ids import new_uuid
-from tests.backing import open_database
 from tests.live import LiveServer
 
 
@@ -74,15 +72,14 @@ class _Fixed:
 
 
 def mint_of(server: LiveServer) -> Mint:
-    """Reads the signing key of a server's data directory."""
+    """Reads the signing key in a server's database."""
     return asyncio.run(_mint(server))
 
 
 async def _mint(server: LiveServer) -> Mint:
-    database = open_database(server.settings, server.data)
+    database = server.database()
     try:
-        path = Path(server.settings.get("secrets.key_file") or server.data / "server.key")
-        keys = SigningKeys(database, Vault(path.read_text().splitlines()), time.time)
+        keys = SigningKeys(database, Vault(server.key_file.read_text().splitlines()), time.time)
         await keys.load()
         return Mint(*keys.current(), root_of("123456789012", server.access_key_id))
     finally:

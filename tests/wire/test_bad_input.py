@@ -43,19 +43,19 @@ def furniture(server: LiveServer) -> Iterator[None]:
         client.push_image("bad/other", "good")
     yield
     server.stop()
-    stock.collect(server.data)
-    assert stock.check(server.data).faults == []
-    assert stock.leftovers(server.data) == []
+    stock.collect(server)
+    assert stock.check(server).faults == []
+    assert stock.leftovers(server) == []
     server.start()
 
 
 @pytest.fixture(autouse=True)
 def no_trace(server: LiveServer, furniture: None) -> Iterator[None]:
-    before = stock.visible(server.data)
+    before = stock.visible(server)
     yield
     with Client(server, fresh=True) as client:
         assert client("GET", f"/v2/{NAME}/manifests/good").status == 200
-    assert stock.visible(server.data) == before
+    assert stock.visible(server) == before
     assert '"status": 500' not in server.log_tail(5)
 
 

@@ -43,7 +43,7 @@ def whole(server: LiveServer) -> Iterator[None]:
         client.push_image(NAME, "latest")
         client.push_image(OTHER, "latest")
     yield
-    assert stock.check(server.data).faults == []
+    assert stock.check(server).faults == []
 
 
 # Uploads

@@ -160,7 +160,7 @@ def test_an_upload_survives_a_restart(end: str, server: LiveServer) -> None:
             assert answer.headers["Range"] == f"0-{len(data) - 1}"
             assert client("PUT", with_query(location, f"digest={digest_of(data)}")).status == 201
             assert client("GET", f"/v2/{NAME}/blobs/{digest_of(data)}").body == data
-    assert stock.check(server.data).faults == []
+    assert stock.check(server).faults == []
 
 
 def test_a_restart_forgets_nothing(server: LiveServer) -> None:
@@ -305,6 +305,7 @@ def test_requests_are_counted_whoever_answered(server: LiveServer) -> None:
     eventually(lambda: metrics(server).get(key, 0) == before + 30)
 
 
+@pytest.mark.usefixtures("blobs_on_disk")
 def test_ready_says_no_when_the_store_is_gone(tmp_path: Path) -> None:
     with LiveServer(tmp_path, settings=SETTINGS) as server:
         moved = server.data / "blobs-moved"
@@ -341,7 +342,7 @@ def test_nothing_secret_is_ever_logged(tmp_path: Path) -> None:
         client("GET", "/v2/", Authorization="Basic !!!")
         client("POST", "/token", f"grant_type=password&username=a&password={server.secret_access_key}".encode())
         client("GET", f"/v2/x/y/tags/list?password={server.secret_access_key}")
-        key = (server.data / "server.key").read_text().strip()
+        key = server.key_file.read_text().strip()
         secrets = [server.secret_access_key, token, client.authorization.split()[1], key]
         log = eventually(lambda: "x/y" in (text := server.log.read_text()) and text)
         assert not [secret for secret in secrets if secret in log]

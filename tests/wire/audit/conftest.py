@@ -1,7 +1,5 @@
 """Servers whose decisions are looked at by the commands, as a person would."""
 
-import contextlib
-import io
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -11,7 +9,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from server.cli import main
 from tests.live import LiveServer
 from tests.wire.client import CONFIG, IMAGE, LAYER, Client, basic, descriptor, digest_of, eventually
 
@@ -30,27 +27,9 @@ PUSHES = {
 }
 
 
-@dataclass
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def run(server: LiveServer, *arguments: str) -> Done:
-    """`longshore` beside the server or after it, in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            code = main([*arguments, "--data", str(server.data)])
-        except SystemExit as ended:  # argparse
-            code = int(ended.code or 0)
-    return Done(code, out.getvalue(), err.getvalue())
-
-
 def decisions(server: LiveServer, *arguments: str) -> list[dict[str, Any]]:
     """What `longshore audit` shows, the oldest first."""
-    done = run(server, "audit", "--format", "json", "--limit", "0", *arguments)
+    done = server.longshore("audit", "--format", "json", "--limit", "0", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     return [json.loads(line) for line in reversed(done.stdout.splitlines())]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from auth.authorize import KEYS
 from tests.live import LiveServer
-from tests.wire.audit.conftest import ACCOUNT, PUSH, REFUSED, Past, asked, decisions, run
+from tests.wire.audit.conftest import ACCOUNT, PUSH, REFUSED, Past, asked, decisions
 from tests.wire.client import eventually
 
 
@@ -41,14 +41,14 @@ def test_every_key_that_a_decision_had_is_one_that_the_gate_is_known_to_give(pas
 
 
 def test_nothing_secret_is_on_record(past: Past):
-    shown = run(past.server, "audit", "--format", "json", "--limit", "0").stdout
+    shown = past.server.longshore("audit", "--format", "json", "--limit", "0").stdout
     assert "ecr:ListImages" in shown
     for secret in (past.server.secret_access_key, past.ci.secret, past.token):
         assert secret not in shown
 
 
 def test_text_is_for_people_and_the_latest_comes_first(past: Past):
-    done = run(past.server, "audit", "--principal", "ci", "--limit", "3")
+    done = past.server.longshore("audit", "--principal", "ci", "--limit", "3")
     assert (done.returncode, done.stderr) == (0, "")
     latest, _, before = done.stdout.splitlines()
     assert " denied  " in latest
@@ -80,11 +80,12 @@ def test_whoever_reads_may_stop_reading(past: Past):
 
 
 def test_a_time_that_is_none_and_a_place_without_a_database_are_refused(past: Past, tmp_path: Path):
-    done = run(past.server, "audit", "--since", "yesterday")
+    done = past.server.longshore("audit", "--since", "yesterday")
     assert done.returncode == 2
     assert "`yesterday` is not a time: say 15m, 1h or 2d (ago)" in done.stderr
     nowhere = LiveServer(tmp_path)
-    done = run(nowhere, "audit")
+    nowhere.settings.clear()
+    done = nowhere.longshore("audit")
     assert done.returncode == 1
     assert re.fullmatch(r"longshore: there is no database at `.*`: say where .*\n", done.stderr)
     assert not nowhere.data.exists()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.live import LiveServer
-from tests.wire.audit.conftest import ACCOUNT, PUSH, PUSHES, REFUSED, Past, asked, run
+from tests.wire.audit.conftest import ACCOUNT, PUSH, PUSHES, REFUSED, Past, asked
 
 APP = "team-a/app"
 EVERY = (PUSH + REFUSED).total()
@@ -25,7 +25,7 @@ def statement(effect: str, action: str, **more: Any) -> dict[str, Any]:
 
 def replay(server: LiveServer, *arguments: str) -> tuple[int, list[dict[str, Any]], dict[str, int]]:
     """(exit code, the requests that would change, the summary)."""
-    done = run(server, "policy", "replay", "--since", "1h", "--format", "json", *arguments)
+    done = server.longshore("policy", "replay", "--since", "1h", "--format", "json", *arguments)
     assert done.stderr == ""
     *changed, last = map(json.loads, done.stdout.splitlines())
     return done.returncode, changed, last["summary"]
@@ -46,7 +46,7 @@ def test_a_proposed_deny_shows_exactly_the_requests_that_would_change(past: Past
 
 def test_the_same_in_words(past: Past, tmp_path: Path):
     deny = write(tmp_path, "no-push", statement("Deny", "ecr:PutImage", Resource="*"))
-    done = run(past.server, "policy", "replay", "--policy", deny)
+    done = past.server.longshore("policy", "replay", "--policy", deny)
     assert (done.returncode, done.stderr) == (1, "")
     line, last = done.stdout.splitlines()
     assert (
@@ -110,7 +110,7 @@ def test_what_the_record_lacks_makes_it_undecidable(past: Past, tmp_path: Path):
 )
 def test_what_cannot_be_tried_is_said_in_one_line(past: Past, tmp_path: Path, arguments: list[str], message: str):
     file = write(tmp_path, "file", statement("Deny", "ecr:*", Resource="*"))
-    done = run(past.server, "policy", "replay", *[one.format(file=file) for one in arguments])
+    done = past.server.longshore("policy", "replay", *[one.format(file=file) for one in arguments])
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("longshore: ")
     assert message in done.stderr

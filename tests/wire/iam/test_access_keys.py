@@ -32,7 +32,7 @@ def test_a_key_signs_and_its_secret_is_told_once(iam: "IAMClient", user: str, se
 
 def test_a_secret_is_not_in_the_store_as_it_is(iam: "IAMClient", user: str, server: LiveServer):
     secret = iam.create_access_key(UserName=user)["AccessKey"]["SecretAccessKey"].encode()
-    stored = b"".join(path.read_bytes() for path in Path(server.data).glob("longshore.db*"))
+    stored = server.all_rows()
     assert user.encode() in stored
     assert secret not in stored
 

@@ -1,8 +1,6 @@
 """A server, and accounts and organizations made on the spot, each test its own."""
 
 import configparser
-import contextlib
-import io
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +12,6 @@ import botocore.config
 import pytest
 from botocore.exceptions import ClientError
 
-from server.cli import main
 from tests.live import LiveServer
 
 CONTROL = "SERVICE_CONTROL_POLICY"
@@ -98,12 +95,12 @@ def make_account(server: LiveServer) -> Callable[[], Account]:
     """Accounts outside of organizations, as the command makes them."""
 
     def make() -> Account:
-        name, printed = fresh_name(), io.StringIO()
+        name = fresh_name()
         email = f"{name}@example.test"
-        with contextlib.redirect_stdout(printed):
-            assert main(["account", "create", name, "--email", email, "--data", str(server.data)]) == 0
+        done = server.longshore("account", "create", name, "--email", email)
+        assert done.returncode == 0, done.stderr
         profiles = configparser.RawConfigParser()
-        profiles.read_string(printed.getvalue())
+        profiles.read_string(done.stdout)
         profile = profiles[name]
         key = {name: profile[name] for name in ("aws_access_key_id", "aws_secret_access_key")}
         return Account(server, profile["aws_account_id"], email, key)

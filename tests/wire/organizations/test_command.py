@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from server.cli import main
 from tests.live import LiveServer
 from tests.wire.organizations.conftest import Account, fresh_name
 
@@ -71,25 +70,25 @@ def test_a_new_accounts_root_key_signs_at_once_and_docker_may_use_it(server: Liv
 def test_closing_and_opening_count_within_a_second(server: LiveServer, account: Account):
     sts = account.client("sts")
     assert signs(sts)
-    assert main(["account", "close", account.id, "--data", str(server.data)]) == 0
+    assert server.longshore("account", "close", account.id).returncode == 0
     assert lasts(lambda: signs(sts)) < 1
-    assert main(["account", "reopen", account.id, "--data", str(server.data)]) == 0
+    assert server.longshore("account", "reopen", account.id).returncode == 0
     assert lasts(lambda: not signs(sts)) < 1
 
 
-def test_another_root_key_is_made_while_there_is_room(
-    server: LiveServer, account: Account, capsys: pytest.CaptureFixture[str]
-):
-    assert main(["account", "key", account.id, "--data", str(server.data)]) == 0
+def test_another_root_key_is_made_while_there_is_room(server: LiveServer, account: Account):
+    made = server.longshore("account", "key", account.id)
+    assert made.returncode == 0
     profiles = configparser.RawConfigParser()
-    profiles.read_string(capsys.readouterr().out)
+    profiles.read_string(made.stdout)
     profile = profiles[account.id]
     key = {field: profile[field] for field in ("aws_access_key_id", "aws_secret_access_key")}
     assert signs(server.client("sts", **key))
-    assert main(["account", "key", account.id, "--data", str(server.data)]) == 1
-    assert "has 2 access keys" in capsys.readouterr().err
+    refused = server.longshore("account", "key", account.id)
+    assert refused.returncode == 1
+    assert "has 2 access keys" in refused.stderr
     account.client("iam").delete_access_key(AccessKeyId=profile["aws_access_key_id"])
-    assert main(["account", "key", account.id, "--data", str(server.data)]) == 0
+    assert server.longshore("account", "key", account.id).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -106,12 +105,9 @@ def test_another_root_key_is_made_while_there_is_room(
         (["key", "nonsense"], "12 digits"),
     ],
 )
-def test_what_cannot_be_is_one_line_that_says_why(
-    server: LiveServer, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
-):
-    assert main(["account", *arguments, "--data", str(server.data)]) == 1
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    (line,) = printed.err.splitlines()
+def test_what_cannot_be_is_one_line_that_says_why(server: LiveServer, arguments: list[str], words: str):
+    done = server.longshore("account", *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
     assert line.startswith("longshore: ")
     assert words in line
