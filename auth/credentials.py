@@ -53,6 +53,8 @@ class Keyring:
         """The key with that id, if it may sign. Raises DatabaseUnavailable, and ServerKeyInvalid for a secret that was
         encrypted under another server key."""
         root = self._roots.get(identifier)
+        if root is None and not (identifier.isascii() and identifier.isalnum()):
+            return None
         return root or await self._remember(identifier, lambda: self._load(identifier))
 
     async def account_of(self, identifier: str) -> str | None:

@@ -108,9 +108,12 @@ def page_of(params: Mapping[str, Any]) -> tuple[int, str]:
     if marker is None:
         return limit, ""
     try:
-        return limit, base64.urlsafe_b64decode(marker.encode()).decode()
+        after = base64.urlsafe_b64decode(marker.encode()).decode()
     except (binascii.Error, ValueError) as error:
         raise validation("Invalid Marker.") from error
+    if "\0" in after:  # which no database would take
+        raise validation("Invalid Marker.")
+    return limit, after
 
 
 def paged(name: str, found: Sequence[T], limit: int, *, key: Callable[[T], str], render: Callable[[T], Any]) -> Result:

@@ -37,10 +37,10 @@ def _read_token(token: str, listing: str) -> tuple[str, ...] | None:
         return None
     try:
         named, *position = json.loads(base64.urlsafe_b64decode(token))
-        "".join(position).encode()  # texts, all of them, and such as a database takes
+        text = "".join(position).encode()  # texts, all of them
     except (binascii.Error, ValueError, TypeError):
         return None
-    return tuple(position) if named == listing else None
+    return tuple(position) if named == listing and b"\0" not in text else None  # which no database would take
 
 
 def write_token(listing: str, *position: str) -> str:

@@ -86,13 +86,15 @@ class Call:
 
     def page(self) -> tuple[int, str]:
         """(n, last) of a listing. More than 1,000 is cut to 1,000. Raises ParameterInvalid."""
+        # what is listed holds no U+0000, so the same entries follow a text and its part before one
+        last = (self.parameter("last") or "").partition("\0")[0]
         text = self.parameter("n")
         if text is None:
-            return DEFAULT_PAGE, self.parameter("last") or ""
+            return DEFAULT_PAGE, last
         if not (text.isascii() and text.isdigit()):
             raise ParameterInvalid(f"n has to be a number of entries, not `{text[:40]}`")
         count = MAX_PAGE if len(text) > 9 else min(int(text), MAX_PAGE)
-        return count, self.parameter("last") or ""
+        return count, last
 
 
 @dataclass(frozen=True, slots=True)

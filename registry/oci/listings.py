@@ -48,14 +48,15 @@ async def list_referrers(registry: Registry, call: Call) -> Reply:
     except DigestMalformed as error:
         raise DigestInvalid(str(error)) from error
     types = [value for key, value in call.parameters if key == "artifactType" and value]
+    known = [kind for kind in types if kind.isprintable()]  # as all are that are stored
     count, last = call.page()
     count = count or DEFAULT_PAGE
     repository_id = await rows.find_repository_id(registry.database, call.registry, name)
     found = (
         await rows.list_referrers(
-            registry.database, repository_id, subject, artifact_types=types, after=last, limit=count + 1
+            registry.database, repository_id, subject, artifact_types=known, after=last, limit=count + 1
         )
-        if repository_id is not None
+        if repository_id is not None and bool(known) is bool(types)
         else []
     )
     descriptors: list[str] = []

@@ -530,6 +530,7 @@ def test_an_expired_token_says_how_to_go_on(server: LiveServer, mint: Mint) -> N
 
 
 AUTHORIZATIONS = {
+    "Basic of a user with U+0000": (b"Basic QUtJQQA6eA==", 401, "UNAUTHORIZED"),
     "empty Basic": (b"Basic ", 400, "DENIED"),
     "Basic of no base64": (b"Basic !!!!", 400, "DENIED"),
     "Basic without a colon": (b"Basic YWJj", 400, "DENIED"),

@@ -543,6 +543,8 @@ def test_referrers_are_filtered(root: Client, referrers: tuple[str, list[dict[st
         answer = root("GET", f"/v2/{NAME}/referrers/{subject}?artifactType={query}")
         assert answer.headers["OCI-Filters-Applied"] == "artifactType"
         assert answer.json["manifests"] == [entry for entry in expected if entry["artifactType"] == kind]
+    answer = root("GET", f"/v2/{NAME}/referrers/{subject}?artifactType=a%00")
+    assert answer.json["manifests"] == []
     both = root("GET", f"/v2/{NAME}/referrers/{subject}?artifactType=application/x-sbom&artifactType={kinds[CONFIG]}")
     assert len(both.json["manifests"]) == 6, "containerd gives several, and means any"
     assert root("GET", f"/v2/{NAME}/referrers/{subject}?artifactType=none").json["manifests"] == []

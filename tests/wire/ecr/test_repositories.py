@@ -94,7 +94,9 @@ def test_pages_and_names_exclude_each_other(ecr: "ECRClient", name: str) -> None
     assert refusal(ecr.describe_repositories, repositoryNames=[name], nextToken="x") == invalid("nextToken", constraint)
 
 
-@pytest.mark.parametrize("token", ["x", "WyJpbWFnZXMiLCAiIl0=", "bnVsbA==", "W10=", "é"])
+@pytest.mark.parametrize(
+    "token", ["x", "WyJpbWFnZXMiLCAiIl0=", "bnVsbA==", "W10=", "é", "WyJyZXBvc2l0b3JpZXMiLCAiYVx1MDAwMCJd"]
+)
 def test_a_token_of_nothing_or_of_another_listing_is_refused(ecr: "ECRClient", token: str) -> None:
     code, message = refusal(ecr.describe_repositories, nextToken=token)
     assert (code, "nextToken" in message) == ("InvalidParameterException", True)

@@ -163,6 +163,7 @@ def test_wrong_parameters_are_refused_in_iams_words(unchecked: "IAMClient", name
             "value less than or equal to 1000",
         ),
         (unchecked.list_users, {"Marker": "-"}, "Invalid Marker."),
+        (unchecked.list_users, {"Marker": "eAB5"}, "Invalid Marker."),
     ):
         assert refusal(call, **params) == ("ValidationError", 400, words)
 
