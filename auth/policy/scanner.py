@@ -85,6 +85,10 @@ class Lines:
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
 
+    def start(self, line: int) -> int:
+        """The offset of a line's first character."""
+        return self._starts[line - 1]
+
 
 def _token(text: str, at: int) -> tuple[str, str, int, int]:
     """Kind, text, offsets of its start and end."""

@@ -3,11 +3,12 @@
 import argparse
 from typing import Any
 
-from server.policy import replay
+from server.policy import lint, replay
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     """The group and its subcommands."""
     group = commands.add_parser("policy", help="try policies before they count")
     subcommands = group.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
+    lint.add_command(subcommands, common)
     replay.add_command(subcommands, common)
