@@ -49,6 +49,13 @@ class PolicyMalformed(ValueError):
         self.column = column
         self.detail = detail
 
+    @property
+    def explained(self) -> str:
+        """The message, and in the same line what is wrong and where."""
+        return (
+            f"{self.message} (line {self.line}, column {self.column}: {self.detail})" if self.detail else self.message
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -9,6 +9,10 @@ from typing import Any, TypeAlias
 DEEPEST = 32
 """Far beyond any policy; what is deeper is refused before it costs anything."""
 
+LONGEST = 20_480
+"""Characters of a text: twice what the largest policy may have. What a pattern costs grows with the square."""
+_DIGITS = 400
+
 _TOKEN = re.compile(
     r"[ \t\r\n]*+(?:"
     r"(?P<sign>[{}\[\],:])"
@@ -106,8 +110,8 @@ def _value(text: str, at: int, depth: int) -> Node:
         case "string":
             return Node(_string(written, start), start, end)
         case "number":
-            if len(written) > 400:
-                raise Unreadable("a number of more than 400 digits", start)
+            if len(written) > _DIGITS:
+                raise Unreadable(f"a number of more than {_DIGITS} digits", start)
             return Node(Number(written), start, end)
         case "word":
             return Node(_WORDS[written], start, end)
@@ -121,6 +125,8 @@ def _value(text: str, at: int, depth: int) -> Node:
 
 
 def _string(written: str, start: int) -> str:
+    if len(written) > LONGEST:
+        raise Unreadable(f"a text of more than {LONGEST:,} characters", start)
     if "\\" not in written:
         return written[1:-1]
     try:

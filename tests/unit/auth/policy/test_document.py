@@ -93,6 +93,12 @@ def test_what_is_wrong_is_said_and_where(text: str, line: int, column: int, deta
     assert (error.line, error.column, error.detail) == (line, column, detail)
 
 
+def test_an_explanation_has_message_and_place_in_one_line():
+    assert fault('{"Statements": []}').explained == (
+        "Syntax errors in policy. (line 1, column 2: 'Statements' is no element of a policy)"
+    )
+
+
 def test_of_several_faults_the_one_is_named_that_iam_names():
     bad_resource = allow(resource="x", Sid="a")
     assert (
@@ -221,6 +227,14 @@ def test_any_element_of_a_good_document_may_be_of_any_type(seed: int, kind: Kind
         policy(statement, kind=kind)
     except PolicyMalformed as error:
         assert error.message  # noqa: PT017
+
+
+def test_a_megabyte_of_catastrophic_patterns_is_compiled_and_evaluated():
+    text = document(allow(resource=["arn:aws:ecr:*:*:repository/" + "*a?" * 6_000 + "b"] * 50))
+    assert len(text) > 900_000
+    (statement,) = parse_policy(text, Kind.IDENTITY).statements
+    assert statement.resources is not None
+    assert not statement.resources.cover("arn:aws:ecr:us-east-1:123456789012:repository/" + "a" * 256, {})
 
 
 def test_ten_thousand_statements_are_compiled():

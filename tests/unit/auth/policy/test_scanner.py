@@ -90,8 +90,9 @@ def test_what_cannot_be_read_is_said_where(text: str, offset: int):
         "1" * 1_000_000,
         " " * 1_000_000,
         '["' + "\\u0061" * 150_000,
+        '["' + "?*" * 500_000 + '"]',
     ],
-    ids=["brackets", "braces", "escaped quotes", "half an escape", "digits", "white space", "escapes"],
+    ids=["brackets", "braces", "escaped quotes", "half an escape", "digits", "white space", "escapes", "a text"],
 )
 def test_a_megabyte_of_the_same_sign_is_refused_and_no_more(text: str):
     with pytest.raises(Unreadable):
