@@ -56,8 +56,8 @@ class PolicySet:
         missing: dict[str, str],
         thorough: bool,
     ) -> list[Statement]:
-        """Of these, those that allow; one of them, if not `thorough`. Those that deny are added to `denies`. `tail` is what
-        `sixth_segment` says of the resource."""
+        """Those of `about` that allow, or only one of them, if not `thorough`. Those that deny are added to `denies`. `tail`
+        is what `sixth_segment` says of the resource."""
         index = self._by_action.get(request.action)
         if index is None:
             index = self._remember(request.action)
@@ -222,7 +222,7 @@ def _combine(
 ) -> Reason:
     """What it comes to where nothing denies and the organisation allows ("Determining whether a request is allowed or
     denied within an account", "Cross-account policy evaluation logic")."""
-    own = not force.owner or force.owner == principal.account
+    own = is_own(principal, force)
     if own and force.trust is not None and not trusted:
         return Reason.NO_TRUST
     if by_resource and (by_resource is _ALONE or (own and by_resource is _DIRECT)):

@@ -38,7 +38,6 @@ _PROVIDER = re.compile(
     _PARTITION + r":iam::[0-9]{12}:(?:oidc|saml)-provider/[^*?]+|[a-z0-9-]+(?:\.[a-z0-9-]+)+", re.ASCII
 )
 _CANONICAL = re.compile(r"[0-9a-f]{64}", re.ASCII)
-TYPES = {"AWS", "Service", "Federated", "CanonicalUser"}
 
 
 @dataclass(frozen=True, slots=True)

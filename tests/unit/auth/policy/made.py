@@ -5,12 +5,16 @@ import random
 from functools import cache
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from auth.access import Principal, PrincipalKind, Session, SessionKind, Value
 from auth.policy.conditions import OPERATORS, Family
 from auth.policy.document import NAMES_PRINCIPALS, Kind, Policy, parse_policy
 from auth.policy.evaluate import InForce, PolicySet, Request
+
+STEADY = settings(derandomize=True, deadline=None)
+MANY = settings(STEADY, max_examples=250)
 
 ACCOUNT = "123456789012"
 OTHER = "210987654321"
@@ -124,7 +128,7 @@ _NAMED: list[Any] = [
     {"Federated": ISSUER},
     {"Service": "ecs.amazonaws.com"},
 ]
-_EFFECTS = ("Allow", "Deny")
+_EFFECTS = ("Allow", "Allow", "Allow", "Allow", "Deny")
 
 
 class _Maker:

@@ -16,6 +16,7 @@ from auth.policy.conditions import (
     read_date,
     read_number,
 )
+from tests.unit.auth.policy.made import STEADY
 
 _SECOND = 1_000_000_000
 
@@ -27,6 +28,7 @@ def holds(operator: str, wanted: list[str], value: Value | None, **context: Valu
     return compile_clause(operator, "AWS:Key", wanted, variables=True).holds(given_context)
 
 
+@STEADY
 @given(
     st.datetimes(
         timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(hours=9))])
@@ -71,6 +73,7 @@ def test_what_is_no_date_is_none(text: str):
     assert not holds("DateEquals", ["2026-01-01"], text)
 
 
+@STEADY
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=3))
 def test_a_number_is_read_exactly(number: Decimal):
     assert read_number(f"{number:f}") == number
@@ -84,6 +87,7 @@ def test_what_is_no_number_is_none(text: str):
     assert not holds("NumericGreaterThan", ["-1"], text)
 
 
+@STEADY
 @given(st.ip_addresses(v=4))
 def test_an_address_of_four_bytes_is_read_whatever_it_wears(address: Any):
     assert read_address(str(address)) == read_address(f"::ffff:{address}") == (4, int(address))
@@ -153,6 +157,7 @@ _PAIRS = [(name, name.replace("Not", "")) for name in _COMPARED if OPERATORS[nam
 _WORDS = st.sampled_from(["a", "b", "*", "7", "07", "10.0.0.1", "2026-01-01", "arn:a:b:c:d:e", ""])
 
 
+@STEADY
 @given(
     st.sampled_from(_PAIRS),
     st.lists(_WORDS, max_size=3),
@@ -163,6 +168,7 @@ def test_a_negated_operator_is_the_opposite_of_its_other(pair: tuple[str, str], 
     assert holds(negated, wanted, value) is not holds(plain, wanted, value)
 
 
+@STEADY
 @given(st.sampled_from(_COMPARED), st.lists(_WORDS, max_size=3), st.lists(_WORDS, min_size=1, max_size=3))
 def test_set_operators_say_of_all_and_of_any_what_the_operator_says_of_one(
     operator: str, wanted: list[str], values: list[str]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from auth.policy.document import Kind, Place, PolicyMalformed, Source, parse_policy, resource_problem
 from tests.unit.auth.policy import made
-from tests.unit.auth.policy.made import ROLE, allow, document, named, policy
+from tests.unit.auth.policy.made import ROLE, STEADY, allow, document, named, policy
 
 IDENTITY_LIKE = [Kind.IDENTITY, Kind.BOUNDARY, Kind.SESSION]
 
@@ -210,6 +210,7 @@ _JSON = st.recursive(
 )  # fmt: skip
 
 
+@STEADY
 @given(_JSON, st.sampled_from(Kind))
 def test_any_document_is_compiled_or_refused(value: Any, kind: Kind):
     try:
@@ -218,6 +219,7 @@ def test_any_document_is_compiled_or_refused(value: Any, kind: Kind):
         assert (error.message and error.detail and error.line > 0 and error.column > 0) is True  # noqa: PT017
 
 
+@STEADY
 @given(st.integers(0, 1000), st.sampled_from(Kind), st.integers(0, 4), _JSON)
 def test_any_element_of_a_good_document_may_be_of_any_type(seed: int, kind: Kind, element: int, value: Any):
     """The document is refused, or good; nothing else happens."""

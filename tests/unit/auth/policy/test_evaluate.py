@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.access import Principal
@@ -16,12 +16,14 @@ from tests.unit.auth.policy.made import (
     FEDERATED,
     FOREIGN,
     ISSUER,
+    MANY,
     NORA,
     OTHER,
     REPOSITORY,
     RESOURCES,
     ROLE,
     ROOT,
+    STEADY,
     WEB,
     allow,
     contexts,
@@ -46,7 +48,7 @@ def reason(force: InForce, principal: Principal = NORA, **rest: str) -> Reason:
 # laws over all policies
 
 
-@settings(max_examples=200)
+@MANY
 @given(requests, forces)
 def test_evaluation_never_raises(asked: Request, force: InForce):
     for thorough in (False, True):
@@ -57,7 +59,7 @@ def test_evaluation_never_raises(asked: Request, force: InForce):
         )
 
 
-@settings(max_examples=200)
+@MANY
 @given(requests, forces)
 def test_a_thorough_evaluation_answers_the_same_and_names_as_much_or_more(asked: Request, force: InForce):
     quick, thorough = evaluate(asked, force), evaluate(asked, force, thorough=True)
@@ -69,7 +71,7 @@ def test_a_thorough_evaluation_answers_the_same_and_names_as_much_or_more(asked:
 _FIELDS = {"identity": Kind.IDENTITY, "boundary": Kind.BOUNDARY, "session": Kind.SESSION}
 
 
-@settings(max_examples=200)
+@MANY
 @given(requests, forces, st.sampled_from(["", *_FIELDS]), st.data())
 def test_adding_a_deny_never_allows(asked: Request, force: InForce, field: str, data: st.DataObject):
     added = data.draw(drawn(_FIELDS.get(field, Kind.CONTROL), ("Deny",)))
@@ -82,7 +84,7 @@ def test_adding_a_deny_never_allows(asked: Request, force: InForce, field: str, 
     assert evaluate(asked, force).allowed or not evaluate(asked, harder).allowed
 
 
-@settings(max_examples=200)
+@MANY
 @given(requests, forces, st.sampled_from(["identity", "repository", "registry", "boundary", "session"]))
 def test_nothing_allows_what_an_explicit_deny_covers(asked: Request, force: InForce, field: str):
     everything = {"Effect": "Deny", "Action": "*", "Resource": "*"}
@@ -105,7 +107,7 @@ def found_by_looking(found: PolicySet, asked: Request) -> list[Statement]:
     ]
 
 
-@settings(max_examples=200)
+@MANY
 @given(requests, sets(Kind.IDENTITY))
 def test_the_index_finds_what_looking_at_every_statement_finds(asked: Request, found: PolicySet):
     missing: dict[str, str] = {}
@@ -113,6 +115,7 @@ def test_the_index_finds_what_looking_at_every_statement_finds(asked: Request, f
     assert not missing.keys() & asked.context.keys()
 
 
+@STEADY
 @given(
     sets(Kind.IDENTITY), st.lists(st.tuples(st.sampled_from(ACTIONS), st.sampled_from(RESOURCES), contexts), min_size=2)
 )

@@ -1,15 +1,17 @@
 from collections.abc import Iterator
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from auth.policy.document import Kind, Statement
 from auth.policy.evaluate import InForce, Reason, Request, evaluate, sentence
 from auth.policy.explain import Explanation, Finding, explain
 from tests.unit.auth.policy.made import (
     ACCOUNT,
+    MANY,
     NORA,
     OTHER,
     REPOSITORY,
+    STEADY,
     allow,
     deny,
     forces,
@@ -30,7 +32,7 @@ def decisive(explanation: Explanation, effect: str) -> list[Statement]:
     return [one.statement for one in findings(explanation) if one.applies and one.statement.effect == effect]
 
 
-@settings(max_examples=200)
+@MANY
 @given(requests, forces)
 def test_an_explanation_agrees_with_the_decision(asked: Request, force: InForce):
     verdict, explanation = evaluate(asked, force), explain(asked, force)
@@ -44,6 +46,7 @@ def test_an_explanation_agrees_with_the_decision(asked: Request, force: InForce)
     assert explanation.denial == ("" if verdict.allowed else sentence(asked, verdict))
 
 
+@STEADY
 @given(requests, forces)
 def test_every_statement_in_force_is_explained_once(asked: Request, force: InForce):
     sets = (
@@ -59,6 +62,7 @@ def test_every_statement_in_force_is_explained_once(asked: Request, force: InFor
     assert [one.statement for one in findings(explain(asked, force))] == there
 
 
+@STEADY
 @given(requests, forces)
 def test_every_statement_and_element_has_its_line(asked: Request, force: InForce):
     explanation = explain(asked, force)

@@ -13,6 +13,7 @@ from auth.policy.patterns import (
     plain_tokens,
     resource_tokens,
 )
+from tests.unit.auth.policy.made import STEADY
 
 
 def slowly(pattern: list[str | Wild], text: str) -> bool:
@@ -37,17 +38,20 @@ _TEXT = st.text(st.sampled_from("ab:"), max_size=7)
 _TOKENS = st.lists(st.one_of(st.sampled_from(["a", "b", ":", "ab"]), st.sampled_from(list(Wild))), max_size=7)
 
 
+@STEADY
 @given(_TOKENS, _TEXT)
 def test_a_pattern_matches_what_its_definition_matches(pattern: list[Fixed], text: str):
     assert compile_match(pattern)(text) is slowly(pattern, text)
 
 
+@STEADY
 @given(st.text(st.sampled_from("ab:/*"), max_size=20), _TEXT)
 def test_a_resource_pattern_matches_what_its_definition_matches(written: str, text: str):
     found = compile_resources([written], excluded=False, variables=True)
     assert found.cover(text, {}) is slowly(list(resource_tokens(written, variables=False)), text)
 
 
+@STEADY
 @given(
     st.lists(st.text(st.sampled_from("ab*?"), max_size=3), min_size=6, max_size=7),
     st.lists(_TEXT, min_size=5, max_size=7),
@@ -59,6 +63,7 @@ def test_an_arn_pattern_meets_segment_by_segment(written: list[str], given_segme
     assert compile_arn(plain_tokens(":".join(written)))(text) is expected
 
 
+@STEADY
 @given(
     st.text(st.sampled_from("ab:*?/"), max_size=14),
     st.lists(st.text(st.sampled_from("ab/"), max_size=3), min_size=6, max_size=6),

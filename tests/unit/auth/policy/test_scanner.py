@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.policy.scanner import DEEPEST, Lines, Node, Unreadable, plain, scan
+from tests.unit.auth.policy.made import STEADY
 
 _SCALARS = st.one_of(
     st.none(),
@@ -29,11 +30,13 @@ def nodes(node: Node) -> list[Node]:
     return [node, *(found for one in inside for found in nodes(one))]
 
 
+@STEADY
 @given(_VALUES, st.sampled_from([None, 1]), st.booleans())
 def test_a_value_is_read_as_json_has_it(value: Any, indent: int | None, ascii_only: bool):
     assert plain(scan(json.dumps(value, indent=indent, ensure_ascii=ascii_only))) == value
 
 
+@STEADY
 @given(_VALUES, st.sampled_from([None, 1]))
 def test_every_node_stands_where_its_text_does(value: Any, indent: int | None):
     text = json.dumps(value, indent=indent)
@@ -42,6 +45,7 @@ def test_every_node_stands_where_its_text_does(value: Any, indent: int | None):
         assert node.key == -1 or text[node.key] == '"'
 
 
+@STEADY
 @given(st.text(st.sampled_from('{}[]:,"a1 \\\n-.eu\t')))
 def test_what_is_read_at_all_is_json(text: str):
     try:
