@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 PREFIX = "LONGSHORE_"
-_SECRETS = {("root", "secret_access_key"), ("database", "url"), ("storage", "s3_secret_access_key")}
+_SECRETS = {
+    ("root", "secret_access_key"),
+    ("database", "url"),
+    ("storage", "s3_secret_access_key"),
+    ("backup", "s3_secret_access_key"),
+}
 
 
 class SettingsInvalid(ValueError):
@@ -78,6 +83,16 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    s3_region: str
+    s3_endpoint_url: str
+    s3_access_key_id: str
+    s3_secret_access_key: str
+    s3_sse: str
+    s3_kms_key_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseSettings:
     url: str
 
@@ -122,6 +137,7 @@ class Settings:
     auth: Auth
     storage: Storage
     database: DatabaseSettings
+    backup: Backup
     registry: Registry
     audit: Audit
     gc: Gc
@@ -248,6 +264,7 @@ _CHOICES = {
     "auth.challenge": ("basic", "bearer"),
     "storage.driver": ("filesystem", "s3"),
     "storage.s3_sse": ("", "AES256", "aws:kms"),
+    "backup.s3_sse": ("", "AES256", "aws:kms"),
 }
 _DATABASES = ("sqlite:///", "postgresql://", "postgres://")
 _POSITIVE = ("server.drain", "server.idle_timeout", "registry.upload_expiry", "gc.interval", "gc.orphan_interval")

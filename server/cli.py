@@ -20,7 +20,9 @@ from auth.rows.accounts import list_accounts
 from auth.secrets import ServerKeyInvalid, Vault
 from base.ids import new_uuid
 from config.settings import Settings, SettingsInvalid, load_settings
+from registry.backup import BackupBusy
 from registry.gc import Collector
+from registry.intake import IntakeRefused, require_complete
 from server import audit, operation, policy
 from server.first import FirstThings, prepare, welcome
 from server.logs import Log
@@ -28,9 +30,27 @@ from server.stores import changing_database, open_blobs, open_database
 from server.supervisor import Workers
 from server.tls import Certificate
 from server.worker import work
-from store.database import Database, DatabaseUnavailable, Sealed
+from store.archive import ArchiveUnusable
+from store.blobs.driver import NoRoom, StoreUnavailable
+from store.database import Database, DatabaseFull, DatabaseUnavailable, Sealed
+from store.leases import LeaseLost
 from store.migrate import MigrationMissing, migrate, require_migrated
 
+_REFUSALS = (
+    SettingsInvalid,
+    ServerKeyInvalid,
+    MigrationMissing,
+    DatabaseUnavailable,
+    DatabaseFull,
+    StoreUnavailable,
+    NoRoom,
+    LeaseLost,
+    AccountRefused,
+    ArchiveUnusable,
+    BackupBusy,
+    IntakeRefused,
+)
+"""What keeps a command from its work, in words for people."""
 HOME = "home"
 """What the home account is called."""
 
@@ -42,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load_settings(options.config, overrides=_overrides(options))
         return int(options.run(settings, options))
-    except (SettingsInvalid, ServerKeyInvalid, MigrationMissing, DatabaseUnavailable, AccountRefused) as error:
+    except _REFUSALS as error:
         print(f"longshore: {error}", file=sys.stderr)
         return 1
     except Sealed as error:
@@ -145,6 +165,8 @@ async def _prepare_store(settings: Settings, first: FirstThings, log: Log) -> No
         else:
             for name in await migrate(database, now=time.time()):
                 log.event("migrated", migration=name)
+        await require_complete(database)
+        if not settings.server.read_only:
             await _accounts(database, first).ensure(settings.account.id, HOME)
     finally:
         await database.close()

@@ -75,6 +75,11 @@ def _server_keys(given: Path | None, own: Path) -> list[str]:
     path = given or own
     if given is None and not own.exists():
         _write_secret(own, secrets.token_urlsafe(48) + "\n")
+    return read_server_keys(path)
+
+
+def read_server_keys(path: Path) -> list[str]:
+    """The keys in a file. Raises SettingsInvalid."""
     try:
         keys = [line.strip() for line in path.read_text().splitlines() if line.strip()]
     except OSError as error:

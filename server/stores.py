@@ -7,7 +7,10 @@ from pathlib import Path
 
 from base.clock import Clock
 from base.ids import Ids
-from config.settings import Settings
+from config.settings import Settings, SettingsInvalid
+from store.archive import Archive
+from store.archive.bucket import BucketArchive
+from store.archive.directory import DirectoryArchive
 from store.blobs.driver import BlobDriver
 from store.blobs.filesystem import FilesystemBlobs
 from store.blobs.s3 import S3Blobs, S3Settings
@@ -45,6 +48,29 @@ def open_blobs(settings: Settings, *, ids: Ids, clock: Clock) -> BlobDriver:
             redirect=storage.s3_redirect,
         ),
         ids=ids,
+    )
+
+
+def open_archive(settings: Settings, place: str) -> Archive:
+    """The archive that `place` means: `s3://bucket/prefix`, or a directory. Raises SettingsInvalid."""
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    if not place.startswith("s3://"):
+        return DirectoryArchive(Path(place).absolute())
+    if not bucket:
+        raise SettingsInvalid(f"`{place}` names no bucket: say s3://bucket/prefix")
+    own, storage = settings.backup, settings.storage
+    keys = own if own.s3_access_key_id else storage
+    return BucketArchive(
+        S3Settings(
+            bucket=bucket,
+            prefix=prefix,
+            endpoint_url=own.s3_endpoint_url or storage.s3_endpoint_url,
+            region=own.s3_region or storage.s3_region,
+            access_key_id=keys.s3_access_key_id,
+            secret_access_key=keys.s3_secret_access_key,
+            sse=own.s3_sse,
+            kms_key_id=own.s3_kms_key_id,
+        )
     )
 
 

@@ -9,6 +9,7 @@ from importlib import resources
 
 from store.database import Database, Unit
 
+_TABLE = "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, applied_at DOUBLE PRECISION)"
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql\Z")
 
 
@@ -28,6 +29,17 @@ def migrations() -> dict[int, tuple[str, list[str]]]:
     return dict(sorted(found.items()))
 
 
+async def list_applied(database: Database) -> list[int]:
+    """The numbers of the migrations that were applied, in order; none where nothing is there yet."""
+
+    def look() -> Unit[list[int]]:
+        yield _TABLE, ()
+        rows = yield "SELECT number FROM migrations ORDER BY number", ()
+        return [number for (number,) in rows]
+
+    return await database.write(look, durable=False)
+
+
 async def require_migrated(database: Database) -> None:
     """Raises MigrationMissing where `migrate` would have anything to do."""
     done = {number for (number,) in await database.fetch("SELECT number FROM migrations")}
@@ -36,15 +48,15 @@ async def require_migrated(database: Database) -> None:
         raise MigrationMissing(f"the database lacks the migration {missing[0]}: run `longshore migrate` first")
 
 
-async def migrate(database: Database, *, now: float) -> list[str]:
-    """Bring the schema to this release and return the names of what was applied.
+async def migrate(database: Database, *, now: float, upto: int | None = None) -> list[str]:
+    """Bring the schema to this release (or to the migration `upto`) and return the names of what was applied.
 
     Raises MigrationMissing where the schema is newer than this release.
     """
     known = migrations()
 
     def apply() -> Unit[list[str]]:
-        yield "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, applied_at DOUBLE PRECISION)", ()
+        yield _TABLE, ()
         rows = yield "SELECT number FROM migrations", ()
         done = {number for (number,) in rows}
         newer = done - known.keys()
@@ -54,7 +66,7 @@ async def migrate(database: Database, *, now: float) -> list[str]:
             )
         applied = []
         for number, (name, statements) in known.items():
-            if number not in done:
+            if number not in done and (upto is None or number <= upto):
                 for statement in statements:
                     yield statement.format_map(database.vocabulary), ()
                 yield "INSERT INTO migrations (number, applied_at) VALUES (?, ?)", (number, now)

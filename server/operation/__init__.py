@@ -3,9 +3,11 @@
 import argparse
 from typing import Any
 
-from server.operation import read_only
+from server.operation import backup, read_only
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     """All of them."""
+    backup.add_backup(commands, common)
+    backup.add_restore(commands, common)
     read_only.add_command(commands, common)

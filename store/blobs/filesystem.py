@@ -57,7 +57,7 @@ _DELETED = 50
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _KEEP_SIZE, _PUNCH_HOLE = 0x01, 0x02
 _SYNC_FILE_RANGE_WRITE = 2
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class _Pack:
@@ -649,7 +649,7 @@ def _translated(function: Callable[P, T], *arguments: P.args, **named: P.kwargs)
     try:
         return function(*arguments, **named)
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise NoRoom("the disk is full") from error
         raise
 

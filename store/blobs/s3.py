@@ -147,7 +147,7 @@ class S3Blobs:
     def __init__(self, settings: S3Settings, *, ids: Ids) -> None:
         self._settings = settings
         self._ids = ids
-        self._client = _connect(settings)
+        self._client = connect(settings)
         self._threads = Threads(settings.threads, "s3")
         self._prefix = f"{settings.prefix.strip('/')}/" if settings.prefix.strip("/") else ""
         self._encryption: dict[str, str] = {}
@@ -308,7 +308,7 @@ class S3Blobs:
             found: dict[str, Any] = getattr(self._client, operation)(Bucket=self._settings.bucket, **parameters)
             return found
         except botocore.exceptions.ClientError as error:
-            raise _translated(error, parameters.get("Key", "")) from error
+            raise translated(error, parameters.get("Key", "")) from error
         except (botocore.exceptions.BotoCoreError, OSError) as error:
             raise StoreUnavailable(f"the bucket does not answer: {error}") from error
 
@@ -354,7 +354,7 @@ class S3Blobs:
 
     async def _read(self, path: str, offset: int, size: int) -> bytes:
         found = await self.call("get_object", Key=path, Range=f"bytes={offset}-{offset + size - 1}")
-        data = await self.run(_drain, found["Body"])
+        data = await self.run(drain, found["Body"])
         if len(data) != size:
             raise BytesMissing(path)
         return data
@@ -486,7 +486,7 @@ class S3Blobs:
             try:
                 return next(pages, None)
             except botocore.exceptions.ClientError as error:
-                raise _translated(error, parameters.get("Key", "")) from error
+                raise translated(error, parameters.get("Key", "")) from error
             except (botocore.exceptions.BotoCoreError, OSError) as error:
                 raise StoreUnavailable(f"the bucket does not answer: {error}") from error
 
@@ -597,7 +597,7 @@ class _S3Content:
             found = await blobs.call("get_object", Key=path, Range=f"bytes=0-{_AHEAD - 1}")
         except _NothingToRange:
             return cls(blobs, path, key, 0, b"")
-        first = await blobs.run(_drain, found["Body"])
+        first = await blobs.run(drain, found["Body"])
         total = str(found.get("ContentRange", "")).rpartition("/")[2]
         return cls(blobs, path, key, int(total) if total.isdigit() else len(first), first)
 
@@ -671,7 +671,8 @@ def _feed(pieces: Sequence[bytes], hashes: Sequence[Hash]) -> None:
             running.update(piece)
 
 
-def _drain(body: Any) -> bytes:
+def drain(body: Any) -> bytes:
+    """The rest of an answer's body. Raises StoreUnavailable."""
     try:
         data: bytes = body.read()
         return data
@@ -708,7 +709,8 @@ def _stage_of(made: str) -> str:
     return f"s/{made.partition('.')[0].partition('~')[0]}"
 
 
-def _translated(error: botocore.exceptions.ClientError, path: str) -> Exception:
+def translated(error: botocore.exceptions.ClientError, path: str) -> Exception:
+    """What S3 said, as the law says it."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _GONE or status == 404:
@@ -728,7 +730,8 @@ def _models() -> botocore.session.Session:
     return botocore.session.get_session()
 
 
-def _connect(settings: S3Settings) -> Any:
+def connect(settings: S3Settings) -> Any:
+    """A client of botocore's."""
     keys: dict[str, Any] = {}
     if settings.access_key_id:
         keys = {
