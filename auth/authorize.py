@@ -137,7 +137,7 @@ class Gate:
             if principal.session is not None:
                 session = await self._directory.session(principal)
         now = self._clock()
-        context = self._context(now, principal, access, circumstances, grants, facts)
+        context = context_of(self._written(now), principal, access, circumstances, grants, facts)
         await self._add_organization(context, principal, grants, facts)
         request = Request(principal, access.action, access.resource, context)
         if facts.spares_root and principal.kind is PrincipalKind.ROOT and principal.account == facts.owner:
@@ -184,64 +184,73 @@ class Gate:
             context["aws:resourceorgid"] = organization
             context["aws:resourceorgpaths"] = (path,)
 
-    def _context(
-        self,
-        now: float,
-        principal: Principal,
-        access: Access,
-        circumstances: Circumstances,
-        grants: Grants,
-        facts: Facts,
-    ) -> dict[str, Value]:
-        """The global condition context keys (IAM, "AWS global condition context keys"), in lower case."""
+    def _written(self, now: float) -> tuple[str, str]:
         second = int(now)
         if second != self._second:
-            self._time = (_iso(second), str(second))
+            self._time = write_time(second)
             self._second = second
-        iso, epoch = self._time
-        kind = principal.kind
-        context: dict[str, Value] = {
-            "aws:currenttime": iso,
-            "aws:epochtime": epoch,
-            "aws:securetransport": "true" if circumstances.secure else "false",
-            "aws:principaltype": _TYPES[kind],
-            "aws:userid": principal.unique_id,
-            "aws:viaawsservice": "false",
-        }
-        if circumstances.source_ip:
-            context["aws:sourceip"] = circumstances.source_ip
-        if circumstances.user_agent:
-            context["aws:useragent"] = circumstances.user_agent
-        if circumstances.region:
-            context["aws:requestedregion"] = circumstances.region
-        if circumstances.referer:
-            context["aws:referer"] = circumstances.referer
-        if kind is not _ANONYMOUS:
-            context["aws:principalarn"] = principal.identity_arn or principal.arn
-            context["aws:principalaccount"] = principal.account
-            context["aws:principalisawsservice"] = "false"
-            if kind is _USER:
-                context["aws:username"] = principal.name
-            if principal.session is not None:
-                _add_session(context, principal)
-            for key, value in grants.tags:
-                context.setdefault(f"aws:principaltag/{key.lower()}", value)
-            if grants.organization:
-                context["aws:principalorgid"] = grants.organization
-                context["aws:principalorgpaths"] = (grants.organization_path,)
-        context["aws:resourceaccount"] = facts.owner or principal.account
-        if facts.tags:
-            service = access.action.partition(":")[0]
-            for key, value in facts.tags:
-                lowered = key.lower()
-                context["aws:resourcetag/" + lowered] = value
-                if service in {"ecr", "iam"}:
-                    context[f"{service}:resourcetag/{lowered}"] = value
-        for key, given in circumstances.keys.items():
-            context[key.lower()] = given
-        for key, given in access.keys:
-            context[key.lower()] = given
-        return context
+        return self._time
+
+
+def write_time(second: int) -> tuple[str, str]:
+    """The values of aws:CurrentTime and aws:EpochTime."""
+    return _iso(second), str(second)
+
+
+def context_of(
+    at: tuple[str, str],
+    principal: Principal,
+    access: Access,
+    circumstances: Circumstances,
+    grants: Grants,
+    facts: Facts,
+) -> dict[str, Value]:
+    """The global condition context keys (IAM, "AWS global condition context keys"), in lower case. `at` as `write_time`
+    has it."""
+    iso, epoch = at
+    kind = principal.kind
+    context: dict[str, Value] = {
+        "aws:currenttime": iso,
+        "aws:epochtime": epoch,
+        "aws:securetransport": "true" if circumstances.secure else "false",
+        "aws:principaltype": _TYPES[kind],
+        "aws:userid": principal.unique_id,
+        "aws:viaawsservice": "false",
+    }
+    if circumstances.source_ip:
+        context["aws:sourceip"] = circumstances.source_ip
+    if circumstances.user_agent:
+        context["aws:useragent"] = circumstances.user_agent
+    if circumstances.region:
+        context["aws:requestedregion"] = circumstances.region
+    if circumstances.referer:
+        context["aws:referer"] = circumstances.referer
+    if kind is not _ANONYMOUS:
+        context["aws:principalarn"] = principal.identity_arn or principal.arn
+        context["aws:principalaccount"] = principal.account
+        context["aws:principalisawsservice"] = "false"
+        if kind is _USER:
+            context["aws:username"] = principal.name
+        if principal.session is not None:
+            _add_session(context, principal)
+        for key, value in grants.tags:
+            context.setdefault(f"aws:principaltag/{key.lower()}", value)
+        if grants.organization:
+            context["aws:principalorgid"] = grants.organization
+            context["aws:principalorgpaths"] = (grants.organization_path,)
+    context["aws:resourceaccount"] = facts.owner or principal.account
+    if facts.tags:
+        service = access.action.partition(":")[0]
+        for key, value in facts.tags:
+            lowered = key.lower()
+            context["aws:resourcetag/" + lowered] = value
+            if service in {"ecr", "iam"}:
+                context[f"{service}:resourcetag/{lowered}"] = value
+    for key, given in circumstances.keys.items():
+        context[key.lower()] = given
+    for key, given in access.keys:
+        context[key.lower()] = given
+    return context
 
 
 def _say(judgement: Judgement) -> str:

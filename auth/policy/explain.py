@@ -234,7 +234,7 @@ def _conclude(request: Request, force: InForce, verdict: Verdict, layers: Iterab
     own = is_own(request.principal, force)
     match verdict.reason:
         case Reason.EXPLICIT_DENY:
-            return f"A statement of a {_kind(verdict.kind)} denies it, and an explicit deny outweighs every allow."
+            return f"A statement of {_kind(verdict.kind)} denies it, and an explicit deny outweighs every allow."
         case Reason.ROOT:
             return "The root user may do everything in its own account that nothing denies."
         case Reason.NO_CONTROL:
@@ -268,7 +268,9 @@ def _without_identity(force: InForce, own: bool, layers: Iterable[Layer]) -> str
 
 
 def _kind(kind: Kind | None) -> str:
-    return kind.value if kind is not None else "policy"
+    if kind is None:
+        return "a policy"
+    return f"{'an' if kind is Kind.IDENTITY else 'a'} {kind.value}"
 
 
 def _lines(explanation: Explanation) -> Iterator[str]:

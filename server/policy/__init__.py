@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from server.policy import lint, replay
+from server.policy import lint, replay, simulate
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -11,4 +11,5 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     group = commands.add_parser("policy", help="try policies before they count")
     subcommands = group.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
     lint.add_command(subcommands, common)
+    simulate.add_command(subcommands, common)
     replay.add_command(subcommands, common)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from auth.policy.document import Kind
+from auth.iam.managed import CATALOGUE
+from auth.policy.document import Kind, Policy, PolicyMalformed, Source, parse_policy
 
 KINDS: Final[Mapping[str, Kind]] = {
     "identity": Kind.IDENTITY,
@@ -23,6 +24,20 @@ _STANDARD_INPUT: Final = "-"
 
 class Unusable(Exception):
     """A file, or what was asked for, is nothing that can be worked with. The message is one line."""
+
+
+def read_policy(file: str, kind: Kind) -> Policy:
+    """A file, or one of the policies that AWS keeps, by its ARN. Raises Unusable."""
+    if file in CATALOGUE:
+        known = CATALOGUE[file]
+        return parse_policy(known.document, kind, name=known.name, arn=file, source=Source.AWS_MANAGED)
+    if file.startswith("arn:"):
+        raise Unusable(f"`{file}` is none of the policies that AWS keeps and this server knows")
+    try:
+        return parse_policy(read_text(file), kind, name=file)
+    except PolicyMalformed as error:
+        where = f":{error.line}:{error.column}" if error.line else ""
+        raise Unusable(f"{file}{where}: it is no {kind.value}: {error.detail or error.message}") from error
 
 
 def read_text(file: str) -> str:
