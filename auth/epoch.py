@@ -30,6 +30,11 @@ class Epoch:
         self._looked_at = float("-inf")
         self.generation = 0
 
+    @property
+    def age(self) -> float:
+        """Seconds since the number was looked at; infinite before the first time."""
+        return self._clock() - self._looked_at
+
     async def confirm(self) -> int:
         """The generation that holds now. Raises DatabaseUnavailable."""
         now = self._clock()

@@ -43,11 +43,18 @@ class HttpCall(sigv4.SignedRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpReply:
-    """An answer with its whole body; Date and Content-Length are the server's."""
+    """An answer with its whole body; Date and Content-Length are the server's.
+
+    `service`, `operation` and `code` are for logs and metrics: what was called, as far as it is known here, and the
+    error's code in the JSON protocol.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    service: str = ""
+    operation: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +158,7 @@ class _Route(Generic[P, A]):
     protocol: str
     json_version: str = "1.1"
     bound: _Bound[P, A] | None = None
+    operation: str = ""
     call: Call[P] | None = None
 
 
@@ -216,7 +224,7 @@ class Dispatcher(Generic[P, A]):
         if _content_type(http) == _FORM:
             route.protocol = serialize.QUERY
         fields = _form_fields(http)
-        name = self._find(http, fields, route)
+        route.operation = name = self._find(http, fields, route)
         bound = route.bound
         assert bound is not None
         row, model = bound.operations[name]
@@ -243,7 +251,7 @@ class Dispatcher(Generic[P, A]):
         )
         wanted = row.access(route.call)
         await self._authorize(route.call, tuple(await wanted if isinstance(wanted, Awaitable) else wanted))
-        return _success(bound, model, await row.handler(route.call), http.request_id)
+        return _success(bound, model, await row.handler(route.call), route, http.request_id)
 
     # --- whom it is for
 
@@ -334,7 +342,7 @@ class Dispatcher(Generic[P, A]):
         except Exception as exception:  # noqa: BLE001 - an error that its model does not admit
             self._report(exception, http, route.call)
             status, body = serialize.serialize_error(_fault(route), model, route.protocol, http.request_id)
-        return _reply(status, body, route.protocol, route.json_version, http.request_id)
+        return _reply(status, body, route, http.request_id, code=error.code)
 
 
 def _form_fields(http: HttpCall) -> list[tuple[str, str]]:
@@ -397,19 +405,25 @@ def _fault(route: _Route[Any, Any]) -> AwsError:
     return AwsError(code, Common.INTERNAL_FAILURE.value.message, status=500)
 
 
-def _success(bound: _Bound[Any, Any], model: OperationModel, result: Mapping[str, Any], request_id: str) -> HttpReply:
-    protocol = bound.model.protocol
-    if protocol == serialize.QUERY:
+def _success(
+    bound: _Bound[Any, Any], model: OperationModel, result: Mapping[str, Any], route: _Route[Any, Any], request_id: str
+) -> HttpReply:
+    if bound.model.protocol == serialize.QUERY:
         body = serialize.serialize_query(
             model.output, result, operation=model.name, namespace=bound.model.namespace, request_id=request_id
         )
     else:
         body = serialize.serialize_json(model.output, result)
-    return _reply(200, body, protocol, bound.model.json_version, request_id)
+    return _reply(200, body, route, request_id)
 
 
-def _reply(status: int, body: bytes, protocol: str, json_version: str, request_id: str) -> HttpReply:
-    content_type = "text/xml" if protocol == serialize.QUERY else f"application/x-amz-json-{json_version}"
+def _reply(status: int, body: bytes, route: _Route[Any, Any], request_id: str, *, code: str = "") -> HttpReply:
+    content_type = "text/xml" if route.protocol == serialize.QUERY else f"application/x-amz-json-{route.json_version}"
     return HttpReply(
-        status=status, headers=(("x-amzn-RequestId", request_id), ("Content-Type", content_type)), body=body
+        status=status,
+        headers=(("x-amzn-RequestId", request_id), ("Content-Type", content_type)),
+        body=body,
+        service="" if route.bound is None else route.bound.service.name,
+        operation=route.operation,
+        code=code,
     )

@@ -2,8 +2,12 @@
 
 import asyncio
 import contextlib
+import math
+import os
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
 
 from auth.access import ANONYMOUS, Circumstances
 from auth.audit.recorder import PERIOD, Recorder
@@ -46,7 +50,7 @@ from registry.links import PREFIX as LINKS
 from registry.links import Links
 from registry.names import RegistryId
 from registry.oci.boundary import OciBoundary
-from registry.oci.call import Call, Registry, RequestHeaders
+from registry.oci.call import Call, Registry
 from registry.policies import Policies
 from registry.pull import Pull
 from registry.push import Push
@@ -58,28 +62,24 @@ from server.hosts import Hosts, Networks, Origin
 from server.http import Exchange
 from server.logs import Log
 from server.metrics import CONTENT_TYPE, Metrics
+from server.process import build, usage
 from server.stores import open_blobs, open_database
 from server.token import TokenService
+from server.visit import Visit
 from store.database import Database, DatabaseFull, DatabaseUnavailable, Sealed
 from store.leases import drop_lease, take_lease
 from store.seals import Heeding, Unwritable, Watch
 
+Measure: TypeAlias = Callable[[], float]
+
 _TEXT = ("Content-Type", "text/plain; charset=utf-8")
 _LEASE = 30.0
+_LOOK = 1.0
+"""Seconds between two looks at what is measured."""
 _RETENTION = 60.0
 """Seconds between two looks for decisions that are too old."""
 READ_ONLY = "its settings say so (server.read_only)"
-_CLIENT_GONE = 499
-"""What the log and the metrics call a request whose client went away: it gets no answer."""
 _NOBODY = Caller(ANONYMOUS)
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What the log and the metrics say of a request."""
-
-    route: str
-    principal: str = ""
 
 
 class App:
@@ -165,6 +165,7 @@ class App:
             translate=ecr.translate,
             report=self._report_operation,
             note=self.usage.note,
+            count=partial(self.metrics.add, "aws_requests", 1.0),
         )
         self.collector = Collector(
             self.database,
@@ -188,6 +189,18 @@ class App:
         self._loops = Supervisor(lambda name, error: log.failure(f"the loop {name} failed", error))
         self._holder = f"{new_uuid()}"
         self._orphans_at = clock() + settings.gc.orphan_interval
+        self._under_way = 0
+        self._uploads_under_way = 0
+        self._next_look = 0.0
+        self.measures: dict[str, Measure] = {
+            "requests_under_way": lambda: self._under_way,
+            "uploads_under_way": lambda: self._uploads_under_way,
+            "audit_records_waiting": lambda: self.recorder.unwritten,
+            "epoch_age_seconds": lambda: self.epoch.age,
+        }
+        """Gauges by their names in the metrics, and what tells them."""
+        self.metrics.set("build_info", 1.0, *build())
+        self.metrics.set("worker_start_time_seconds", clock(), str(worker))
         self.ready = False
 
     def _iam(self) -> Iam:
@@ -268,45 +281,67 @@ class App:
 
     async def handle(self, exchange: Exchange) -> Reply:
         """Answer one request; log and count it."""
-        started = time.perf_counter()
-        exchange.request_id = request_id = self._new_request_id()
+        exchange.request_id = self._new_request_id()
         headers = exchange.headers
         origin = self.hosts.origin(exchange.peer, headers.get("Host", ""), exchange.secure, headers)
-        target = exchange.raw_path
-        if target.startswith(("http://", "https://")):  # the absolute form (RFC 9112, 3.2.2)
-            target = "/" + target.partition("://")[2].partition("/")[2]
-        path, _, query = target.partition("?")
-        seen = _Seen("other")
-        status = _CLIENT_GONE
+        visit = Visit(exchange, origin)
+        exchange.on_end = partial(self._end, visit)
+        self._under_way += 1
+        self._uploads_under_way += visit.uploads
         try:
-            reply = await self._dispatch(exchange, origin, path, query, request_id, seen)
-            status = reply.status
+            reply = await self._dispatch(visit)
+            visit.status = reply.status
         finally:
-            seconds = time.perf_counter() - started
-            self.metrics.request(seen.route, exchange.method, status, seconds)
-            if status >= 500:
+            self.metrics.request(visit.route, exchange.method, visit.status, visit.seconds)
+            if visit.status >= 500:
                 self.metrics.add("errors")
-            self._log.access(
-                method=exchange.method,
-                path=_shown(path, headers),
-                status=status,
-                seconds=seconds,
-                client=origin.client,
-                principal=seen.principal,
-                request_id=request_id,
-            )
         return reply
 
-    async def _dispatch(
-        self, exchange: Exchange, origin: Origin, path: str, query: str, request_id: str, seen: _Seen
-    ) -> Reply:
+    def _end(self, visit: Visit, sent: int) -> None:
+        """The last byte of the answer was handed over, or there is no answer."""
+        exchange, metrics = visit.exchange, self.metrics
+        received = exchange.received
+        self._under_way -= 1
+        self._uploads_under_way -= visit.uploads
+        if received:
+            metrics.add("http_received_bytes", received, visit.route)
+        if sent:
+            metrics.add("http_sent_bytes", sent, visit.route)
+        if self._log.access_enabled:
+            self._log.access(
+                method=exchange.method,
+                path=_shown(visit),
+                status=visit.status,
+                seconds=visit.seconds,
+                received=received,
+                sent=sent,
+                client=visit.origin.client,
+                principal=visit.principal,
+                agent=exchange.headers.get("User-Agent", ""),
+                request_id=exchange.request_id,
+                waited=visit.waited,
+            )
+
+    def unreadable(self, exchange: Exchange, status: int, reason: str) -> None:
+        """A request that is no HTTP, or asks too much of it, was refused."""
+        self.metrics.add("http_unreadable")
+        if self._log.access_enabled:
+            self._log.event(
+                "a request cannot be read",
+                status=status,
+                reason=reason[:200],
+                client=exchange.peer,
+                request_id=exchange.request_id,
+            )
+
+    async def _dispatch(self, visit: Visit) -> Reply:
+        exchange, origin, path = visit.exchange, visit.origin, visit.path
         if path.startswith("/v2/") or path == "/v2":
-            seen.route = "v2"
             registry = self.hosts.registry_of(origin.host)
             call = Call(
                 method=exchange.method,
                 path=path,
-                query=query,
+                query=visit.query,
                 headers=exchange.headers,
                 body=exchange.body,
                 proceed=exchange.proceed,
@@ -319,31 +354,33 @@ class App:
                     secure=origin.secure,
                     user_agent=exchange.headers.get("User-Agent", ""),
                     region=registry.region,
-                    request_id=request_id,
+                    request_id=exchange.request_id,
                     referer=exchange.headers.get("Referer", ""),
                 ),
             )
-            reply = await self._oci.answer(call)
-            seen.principal = call.caller.principal.arn
+            try:
+                reply = await self._oci.answer(call)
+            finally:
+                visit.route = call.route or visit.route
+                visit.principal = call.caller.principal.arn
             self.usage.note(call.caller.principal, "ecr", registry.region)
             return reply
         if path == "/":
-            seen.route = path
-            reply, seen.principal = await self._aws.answer(exchange, origin, query)
-            return reply
+            visit.route = "aws"
+            return await self._aws.answer(visit)
         if path in {"/healthz", "/readyz", "/metrics"}:
-            seen.route = path
+            visit.route = path
             if exchange.method not in {"GET", "HEAD"}:
                 return Reply(405, [("Allow", "GET, HEAD"), _TEXT], b"use GET\n")
             return await self._operate(path)
         if path == "/token":
-            seen.route = path
+            visit.route = path
             region = self.hosts.registry_of(origin.host).region
             return await self._token.answer(
-                exchange.method, query, exchange.headers.get("Authorization"), exchange.body, region=region
+                exchange.method, visit.query, exchange.headers.get("Authorization"), exchange.body, region=region
             )
         if path.startswith(LINKS):
-            seen.route = LINKS
+            visit.route = LINKS
             return await self._link(exchange, path)
         return Reply(
             404,
@@ -359,6 +396,7 @@ class App:
 
     async def _operate(self, path: str) -> Reply:
         if path == "/metrics":
+            self._measure()
             return Reply(200, [("Content-Type", CONTENT_TYPE)], await asyncio.to_thread(self.metrics.render))
         if path == "/healthz":
             return Reply(200, [_TEXT], b"ok\n")
@@ -412,8 +450,27 @@ class App:
         return _RETENTION
 
     async def _save_metrics(self) -> float:
+        now = time.monotonic()
+        if self._next_look:
+            self.metrics.set("worker_lag_seconds", max(0.0, now - self._next_look), str(self._worker))
+        self._measure()
+        await asyncio.to_thread(self._measure_machine)
         await asyncio.to_thread(self.metrics.save)
-        return 1.0
+        self._next_look = time.monotonic() + _LOOK
+        return _LOOK
+
+    def _measure(self) -> None:
+        for name, measure in self.measures.items():
+            value = measure()
+            if math.isfinite(value):
+                self.metrics.set(name, value)
+
+    def _measure_machine(self) -> None:
+        for name, value in usage().items():
+            self.metrics.set(name, value, str(self._worker))
+        disk = os.statvfs(self._settings.data)
+        self.metrics.set("disk_free_bytes", disk.f_bavail * disk.f_frsize)
+        self.metrics.set("disk_size_bytes", disk.f_blocks * disk.f_frsize)
 
     async def _refresh_keys(self) -> float:
         await self.signing.load()
@@ -444,10 +501,10 @@ class App:
         return settings.interval
 
 
-def _shown(path: str, headers: RequestHeaders) -> str:
+def _shown(visit: Visit) -> str:
     """The path as the log has it: the token of a link is left out, the operation of an AWS call is put in."""
-    if path.startswith(LINKS):
+    if visit.path.startswith(LINKS):
         return LINKS + "..."
-    if path == "/":
-        return "/ " + (headers.get("X-Amz-Target") or "").rpartition(".")[2]
-    return path
+    if visit.path == "/":
+        return "/ " + (visit.operation or (visit.exchange.headers.get("X-Amz-Target") or "").rpartition(".")[2])
+    return visit.path

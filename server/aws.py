@@ -12,8 +12,8 @@ from aws.errors import AwsError, Common
 from aws.model import Models
 from base.clock import Clock
 from base.web import Reply
-from server.hosts import Origin
 from server.http import Exchange
+from server.visit import Visit
 
 MAX_BODY = 32 * 1024 * 1024
 """Bytes: a layer part of 20 MiB in base64, and what goes with it."""
@@ -37,12 +37,15 @@ class AwsApi:
         translate: Callable[[Exception], AwsError | None],
         report: Callable[[Exception, str, str], None],
         note: Callable[[Principal, str, str], None],
+        count: Callable[[str, str, str], None],
     ) -> None:
         """`report` is given a failure that nobody knows, the operation's name and the request's id; `note` who has
-        signed a request, for which service and region."""
+        signed a request, for which service and region; `count` the service and the operation that were called, and the
+        error's code."""
         self._gate = gate
         self._report = report
         self._note = note
+        self._count = count
         self._principals: dict[str, str] = {}
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
         self._dispatcher = Dispatcher(
@@ -57,10 +60,11 @@ class AwsApi:
             region=region,
         )
 
-    async def answer(self, exchange: Exchange, origin: Origin, query: str) -> tuple[Reply, str]:
-        """The reply, and the principal that was let in. Raises ClientGone."""
+    async def answer(self, visit: Visit) -> Reply:
+        """The reply; what it was about stands in `visit`. Raises ClientGone."""
+        exchange, origin, query = visit.exchange, visit.origin, visit.query
         if exchange.method not in {"GET", "POST"}:
-            return Reply(405, [("Allow", "GET, POST")], close=True), ""
+            return Reply(405, [("Allow", "GET, POST")], close=True)
         body: bytes | None = b""
         length = exchange.content_length
         signed = "Authorization" in exchange.headers or "X-Amz-Signature=" in query
@@ -69,7 +73,7 @@ class AwsApi:
             await exchange.proceed()
             body = None if length is not None and length > MAX_BODY else await _read(exchange)
         if body is None:
-            return _too_large(), ""
+            return _too_large()
         call = HttpCall(
             method=exchange.method,
             path="/",
@@ -89,10 +93,14 @@ class AwsApi:
             else:
                 reply = await self._dispatcher.answer(call)
         finally:
-            principal = self._principals.pop(exchange.request_id, "")
+            visit.principal = self._principals.pop(exchange.request_id, "")
+        visit.operation, visit.code = reply.operation, reply.code
+        if reply.service:
+            visit.route = f"aws:{reply.service}"
+            self._count(reply.service, reply.operation, reply.code)
         # every reply of the server carries the request's id
         headers = [field for field in reply.headers if field[0] != _REQUEST_ID]
-        return Reply(reply.status, headers, reply.body, close=unread), principal
+        return Reply(reply.status, headers, reply.body, close=unread)
 
     async def _authorize(self, call: Call[Principal], accesses: tuple[Access, ...]) -> None:
         self._principals[call.request_id] = call.principal.arn

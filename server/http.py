@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
 
 Handler: TypeAlias = Callable[["Exchange"], Awaitable[Reply]]
+Unreadable: TypeAlias = Callable[["Exchange", int, str], None]
+"""Told of a request that could not be read: the status that it is answered with, and why."""
 
 MAX_LINE = 16 * 1024
 MAX_FIELD = 16 * 1024
@@ -36,12 +38,13 @@ _STOP_LOOK = 0.02
 class ExchangeBody:
     """The bytes of a request (`registry.uploads.Body`)."""
 
-    __slots__ = ("_idle_timeout", "_stream", "length")
+    __slots__ = ("_idle_timeout", "_stream", "length", "received")
 
     def __init__(self, stream: "StreamReader", length: int | None, idle_timeout: float) -> None:
         self._stream = stream
         self._idle_timeout = idle_timeout
         self.length = length
+        self.received = 0
 
     async def read(self, size: int) -> list[bytes]:
         if self.length == 0:
@@ -65,6 +68,8 @@ class ExchangeBody:
             raise ClientGone("the client fell silent") from None
         except Exception as error:  # aiohttp raises what ended the connection, of several types
             raise ClientGone("the client went away") from error
+        finally:
+            self.received += count
         return pieces
 
 
@@ -72,6 +77,7 @@ class Exchange:
     """One request and its connection: what aiohttp's protocol takes for a request."""
 
     __slots__ = (
+        "_body",
         "_protocol",
         "_stream",
         "_task",
@@ -82,6 +88,7 @@ class Exchange:
         "keep_alive",
         "method",
         "now",
+        "on_end",
         "raw_path",
         "request_id",
         "transport",
@@ -108,6 +115,9 @@ class Exchange:
         self.now: Callable[[], str] = service.now
         self.idle_timeout = service.idle_timeout
         self.request_id = ""
+        self.on_end: Callable[[int], None] | None = None
+        """Called once, when the answer was sent or will not be, with the bytes of its body that were."""
+        self._body: ExchangeBody | None = None
         self._waits = not self.is_http10 and (message.headers.get("Expect") or "").lower() == "100-continue"
         self._protocol = protocol
         self._stream = stream
@@ -143,7 +153,14 @@ class Exchange:
 
     @property
     def body(self) -> ExchangeBody:
-        return ExchangeBody(self._stream, self.content_length, self.idle_timeout)
+        if self._body is None:
+            self._body = ExchangeBody(self._stream, self.content_length, self.idle_timeout)
+        return self._body
+
+    @property
+    def received(self) -> int:
+        """Bytes of the body that were read."""
+        return 0 if self._body is None else self._body.received
 
     async def proceed(self) -> None:
         """Answer Expect: 100-continue, once the request is let in."""
@@ -174,6 +191,18 @@ class Exchange:
         finally:
             transport.set_write_buffer_limits(high=high, low=low)
 
+    def end(self, sent: int) -> None:
+        """The request is over: `sent` bytes of its answer's body were handed to the transport."""
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end(sent)
+
+    def refuse(self, status: int, text: str) -> Answer:
+        """An answer to what cannot be read, which ends the connection."""
+        protocol = self._protocol
+        assert isinstance(protocol, _Protocol)
+        return protocol.refuse(self, status, text)
+
     def abort(self) -> None:
         """End the connection at once: the client must not take what it got for a whole answer."""
         if self.transport is not None:
@@ -190,6 +219,10 @@ class Exchange:
 class _Protocol(RequestHandler):
     """aiohttp's protocol, with errors of HTTP itself in a form that every client here can read."""
 
+    def __init__(self, server: web.Server, unreadable: Unreadable, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._unreadable = unreadable
+
     @property
     def is_idle(self) -> bool:
         """Whether it waits for a request, and none has come."""
@@ -205,10 +238,10 @@ class _Protocol(RequestHandler):
         text = exc.message if isinstance(exc, HttpProcessingError) else message or "the request cannot be read"
         return self.refuse(request, status, text)
 
-    @staticmethod
-    def refuse(request: Any, status: int, text: str) -> Answer:
+    def refuse(self, request: Any, status: int, text: str) -> Answer:
         """An answer to what cannot be read, which ends the connection."""
         request.request_id = request.request_id or new_uuid()
+        self._unreadable(request, status, text)
         code = "UNSUPPORTED" if status < 500 or status == 501 else "UNKNOWN"
         body = json.dumps({"errors": [{"code": code, "message": text.split("\n", 1)[0][:200]}]}).encode()
         return Answer(request, Reply(status, [("Content-Type", "application/json")], body, close=True))
@@ -217,8 +250,9 @@ class _Protocol(RequestHandler):
 class HttpService:
     """Hands connections to aiohttp and requests to `handler`."""
 
-    def __init__(self, handler: Handler, *, idle_timeout: float) -> None:
+    def __init__(self, handler: Handler, *, unreadable: Unreadable, idle_timeout: float) -> None:
         self._handler = handler
+        self._unreadable = unreadable
         self.idle_timeout = idle_timeout
         self.now = Now()
         self._stopping = False
@@ -237,7 +271,7 @@ class HttpService:
 
     def __call__(self) -> RequestHandler:
         """A protocol for one connection."""
-        return _Protocol(self._server, loop=asyncio.get_running_loop(), **self._options)
+        return _Protocol(self._server, self._unreadable, loop=asyncio.get_running_loop(), **self._options)
 
     @property
     def connections(self) -> int:
@@ -273,14 +307,16 @@ class HttpService:
         coding = exchange.headers.get("Transfer-Encoding")
         if coding is not None and coding.strip().lower() != "chunked":
             # the parser undoes chunks and nothing else: what is left is not what the client means
-            return _Protocol.refuse(
-                exchange, 501, f"the transfer coding {coding[:80]!a} is not understood: use chunked"
-            )
+            return exchange.refuse(501, f"the transfer coding {coding[:80]!a} is not understood: use chunked")
         try:
             reply = await self._handler(exchange)
         except ClientGone:
+            exchange.end(0)
             exchange.abort()
             raise ConnectionResetError("the client is gone") from None
+        except asyncio.CancelledError:
+            exchange.end(0)
+            raise
         # a client that was not told to go on sends no body: what comes next would be taken for it
         reply.close = reply.close or exchange.waits or self._stopping
         return Answer(exchange, reply)

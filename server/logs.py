@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 _FLUSH_AFTER = 0.1
 _FLUSH_LINES = 500
+_AGENT = 200
+"""Characters of User-Agent in a line, at the most."""
 
 
 class Log:
@@ -38,22 +40,41 @@ class Log:
         self._add("error", text, {**fields, "error": f"{type(error).__name__}: {error}", "trace": trace})
 
     def access(
-        self, *, method: str, path: str, status: int, seconds: float, client: str, principal: str, request_id: str
+        self,
+        *,
+        method: str,
+        path: str,
+        status: int,
+        seconds: float,
+        received: int,
+        sent: int,
+        client: str,
+        principal: str,
+        agent: str,
+        request_id: str,
+        waited: float = 0.0,
+        trace_id: str = "",
     ) -> None:
-        """One request."""
+        """One request: `seconds` until the last byte of its answer was handed over, `waited` of them for a limit's turn;
+        `received` and `sent` bytes of bodies."""
         if not self.access_enabled:
             return
         stamp = self._stamp(time.time())
+        agent = agent[:_AGENT]
         if self._json:
+            more = f', "waited_ms": {waited * 1000:.2f}' if waited else ""
+            if trace_id:
+                more += f', "trace_id": "{trace_id}"'
             line = (
                 f'{{"time": "{stamp}", "level": "info", "event": "request", "method": {_quoted(method)}, '
-                f'"path": {_quoted(path)}, "status": {status}, "ms": {seconds * 1000:.2f}, "client": {_quoted(client)}, '
-                f'"principal": {_quoted(principal)}, "request_id": "{request_id}"}}'
+                f'"path": {_quoted(path)}, "status": {status}, "ms": {seconds * 1000:.2f}, "bytes_in": {received}, '
+                f'"bytes_out": {sent}, "client": {_quoted(client)}, "principal": {_quoted(principal)}, '
+                f'"user_agent": {_quoted(agent)}, "request_id": "{request_id}"{more}}}'
             )
         else:
             line = (
-                f"{stamp} {status} {_printable(method):<6} {_printable(path)} {seconds * 1000:.1f}ms {_printable(client)} "
-                f"{_printable(principal) or '-'} {request_id}"
+                f"{stamp} {status} {_printable(method):<6} {_printable(path)} {seconds * 1000:.1f}ms {received}/{sent} "
+                f"{_printable(client)} {_printable(principal) or '-'} {request_id}"
             )
         self._write(line)
 

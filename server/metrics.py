@@ -1,61 +1,154 @@
 """Metrics in Prometheus's exposition format, one set for all workers.
 
 A worker counts in plain dicts and writes them to a file of its own once a second; whichever worker is scraped adds the
-others' files to its own counts.
+others' files to its own counts. One that takes the place of another goes on from its counts. FAMILIES is the list of
+everything that is shown.
 """
 
 import json
 import os
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+from typing import Any, TypeAlias
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+_SHORT = (0.00001, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0)
+_MOST = 2000
+"""Series of one family at the most; what comes then is counted under "other"."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-_COUNTERS = {
-    "collected_uploads": "Uploads that were given up.",
-    "collected_blobs": "Blobs whose bytes were freed.",
-    "collected_bytes": "Bytes freed.",
-    "collected_orphans": "Things in the store that nothing knew, freed.",
-    "decisions_allowed": "Decisions that let a request go on.",
-    "decisions_denied": "Decisions that refused one.",
-    "audit_records_written": "Decisions put on record.",
-    "audit_records_dropped": "Decisions that were not, because the database did not take them for too long.",
-    "errors": "Requests that failed through a fault of the server.",
-}
+Labels: TypeAlias = tuple[str, ...]
+
+
+class Kind(Enum):
+    """What a family is, and how the workers' values become one."""
+
+    COUNTER = "counter"
+    SUM = "gauge, added up"
+    MOST = "gauge, the greatest"
+    LEAST = "gauge, the least"
+    HISTOGRAM = "histogram"
+
+
+_GAUGES: dict[Kind, Callable[[Iterable[float]], float]] = {Kind.SUM: sum, Kind.MOST: max, Kind.LEAST: min}
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A row: `longshore_<name>`, what it says, its labels. A counter is shown as `longshore_<name>_total`.
+
+    Every value of a label comes from a list that clients cannot lengthen. `absent`: not shown before it is set.
+    """
+
+    name: str
+    kind: Kind
+    text: str
+    labels: Labels = ()
+    buckets: tuple[float, ...] = BUCKETS
+    absent: bool = False
+
+
+FAMILIES: tuple[Family, ...] = (
+    # requests
+    Family("http_requests", Kind.COUNTER, "Requests answered.", ("route", "method", "status")),
+    Family("http_request_seconds", Kind.HISTOGRAM, "Time until an answer began to be sent.", ("route",)),
+    Family("http_received_bytes", Kind.COUNTER, "Bytes of the bodies of requests.", ("route",)),
+    Family("http_sent_bytes", Kind.COUNTER, "Bytes of the bodies of answers.", ("route",)),
+    Family("http_unreadable", Kind.COUNTER, "Requests that were no HTTP, or had larger header fields than are read."),
+    Family("aws_requests", Kind.COUNTER, "Calls of the AWS APIs.", ("service", "operation", "code")),
+    Family("errors", Kind.COUNTER, "Requests that failed through a fault of the server."),
+    Family("requests_under_way", Kind.SUM, "Requests that are being answered, their bodies included."),
+    Family("uploads_under_way", Kind.SUM, "Of these, requests that bring bytes of blobs."),
+    Family("connections", Kind.SUM, "Open connections."),
+    # decisions
+    Family("decisions_allowed", Kind.COUNTER, "Decisions that let a request go on."),
+    Family("decisions_denied", Kind.COUNTER, "Decisions that refused one."),
+    Family("epoch_age_seconds", Kind.LEAST, "Age of what is known of permissions; grows while nobody asks.", absent=True),
+    Family("audit_records_written", Kind.COUNTER, "Decisions put on record."),
+    Family("audit_records_dropped", Kind.COUNTER, "Decisions that were not, because the database did not take them for too long."),
+    Family("audit_records_waiting", Kind.SUM, "Decisions that are not yet written."),
+    # the store
+    Family("collected_uploads", Kind.COUNTER, "Uploads that were given up."),
+    Family("collected_blobs", Kind.COUNTER, "Blobs whose bytes were freed."),
+    Family("collected_bytes", Kind.COUNTER, "Bytes freed."),
+    Family("collected_orphans", Kind.COUNTER, "Things in the store that nothing knew, freed."),
+    Family("disk_free_bytes", Kind.LEAST, "Room on the disk of the data directory, for this user.", absent=True),
+    Family("disk_size_bytes", Kind.LEAST, "The size of that disk.", absent=True),
+    # processes
+    Family("build_info", Kind.MOST, "1; the labels say what runs.", ("version", "python"), absent=True),
+    Family("tls_expiry_timestamp_seconds", Kind.LEAST, "When the TLS certificate in use ends.", absent=True),
+    Family("worker_start_time_seconds", Kind.SUM, "When a worker began.", ("worker",)),
+    Family("worker_resident_bytes", Kind.SUM, "Memory of a worker, shared pages included.", ("worker",)),
+    Family("worker_cpu_seconds", Kind.COUNTER, "Processor time of a worker.", ("worker",)),
+    Family("worker_open_files", Kind.SUM, "Descriptors that a worker has open.", ("worker",)),
+    Family("worker_most_files", Kind.SUM, "Descriptors that it may have open.", ("worker",)),
+    Family("worker_lag_seconds", Kind.SUM, "By how much a worker's event loop was late when it last looked.", ("worker",)),
+)  # fmt: skip
 
 
 class Metrics:
     """The counts of one worker, and how to show everybody's."""
 
-    def __init__(self, directory: Path, worker: int) -> None:
+    def __init__(self, directory: Path, worker: int, families: tuple[Family, ...] = FAMILIES) -> None:
         self._directory = directory
         self._path = directory / f"{worker}.json"
-        self._requests: dict[tuple[str, str, int], int] = {}
-        self._durations: dict[str, list[float]] = {}
-        self._counters: dict[str, float] = dict.fromkeys(_COUNTERS, 0.0)
-        self.connections = 0
+        self._families = {family.name: family for family in families}
+        self._values: dict[str, dict[Labels, Any]] = {family.name: {} for family in families}
+        for family in families:
+            if not family.labels and not family.absent and family.kind is not Kind.HISTOGRAM:
+                self._values[family.name][()] = 0.0
+        self._go_on()
+        self._requests = self._values["http_requests"]
+        self._durations = self._values["http_request_seconds"]
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
-        """One request of a kind of path took so long."""
-        key = (route, method if method in _METHODS else "other", status)
-        self._requests[key] = self._requests.get(key, 0) + 1
-        durations = self._durations.get(route)
-        if durations is None:
-            durations = self._durations[route] = [0.0] * (len(BUCKETS) + 2)  # the buckets, beyond them, the sum
-        durations[bisect_left(BUCKETS, seconds)] += 1
-        durations[-1] += seconds
+        """One request took so long to be answered."""
+        key = (route, method if method in _METHODS else "other", str(status))
+        requests = self._requests
+        try:
+            requests[key] += 1
+        except KeyError:
+            self.add("http_requests", 1, *key)
+        try:
+            buckets = self._durations[route,]
+        except KeyError:
+            self.observe("http_request_seconds", seconds, route)
+        else:
+            buckets[bisect_left(BUCKETS, seconds)] += 1
+            buckets[-1] += seconds
 
-    def add(self, counter: str, amount: float = 1.0) -> None:
-        """One of the counters above."""
-        self._counters[counter] += amount
+    def add(self, name: str, amount: float = 1.0, *labels: str) -> None:
+        """Count, or change a gauge by so much."""
+        series = self._values[name]
+        try:
+            series[labels] += amount
+        except KeyError:
+            key = self._new(name, labels)
+            series[key] = series.get(key, 0.0) + amount
+
+    def set(self, name: str, value: float, *labels: str) -> None:
+        """A gauge, or a counter that is kept elsewhere."""
+        series = self._values[name]
+        series[labels if labels in series else self._new(name, labels)] = value
+
+    def observe(self, name: str, seconds: float, *labels: str) -> None:
+        """One value of a histogram."""
+        series = self._values[name]
+        buckets = self._families[name].buckets
+        found = series.get(labels)
+        if found is None:  # the buckets, beyond them, the sum
+            found = series.setdefault(self._new(name, labels), [0.0] * (len(buckets) + 2))
+        found[bisect_left(buckets, seconds)] += 1
+        found[-1] += seconds
 
     def save(self) -> None:
         """Leave the counts where other workers find them. Runs on a thread."""
@@ -71,59 +164,66 @@ class Metrics:
             others = [path for path in self._directory.glob("*.json") if path != self._path]
             snapshots.extend(json.loads(path.read_text()) for path in others)
         registry = CollectorRegistry()
-        registry.register(_Sum(snapshots))
+        registry.register(_Sum(tuple(self._families.values()), snapshots))
         return generate_latest(registry)
 
-    def _snapshot(self) -> dict[str, object]:
+    def _new(self, name: str, labels: Labels) -> Labels:
+        """The labels of a series that is not there yet."""
+        family = self._families[name]
+        if len(labels) != len(family.labels):
+            raise ValueError(f"{name} has the labels {family.labels}")
+        return labels if len(self._values[name]) < _MOST else ("other",) * len(labels)
+
+    def _go_on(self) -> None:
+        """From where the worker stood whose place this one takes: a count that falls would be taken for a new beginning."""
+        if not self._path.exists():
+            return
+        for name, series in json.loads(self._path.read_text()).items():
+            family = self._families.get(name)
+            if family is not None and family.kind in {Kind.COUNTER, Kind.HISTOGRAM}:
+                self._values[name].update((tuple(labels), value) for labels, value in series)
+
+    def _snapshot(self) -> dict[str, list[Any]]:
         return {
-            "requests": [[*key, count] for key, count in list(self._requests.items())],
-            "durations": dict(self._durations),
-            "counters": self._counters,
-            "connections": self.connections,
+            name: [[labels, value] for labels, value in list(series.items())] for name, series in self._values.items()
         }
 
 
 class _Sum(Collector):
-    """All workers' snapshots, added up."""
+    """All workers' snapshots as one."""
 
-    def __init__(self, snapshots: list[dict[str, object]]) -> None:
+    def __init__(self, families: tuple[Family, ...], snapshots: list[dict[str, list[Any]]]) -> None:
+        self._families = families
         self._snapshots = snapshots
 
-    def collect(self) -> Iterator[CounterMetricFamily | HistogramMetricFamily | GaugeMetricFamily]:
-        requests: dict[tuple[str, str, str], float] = {}
-        durations: dict[str, list[float]] = {}
-        counters: dict[str, float] = {}
-        connections = 0.0
-        for snapshot in self._snapshots:
-            for route, method, status, count in snapshot["requests"]:  # type: ignore[attr-defined]
-                key = (route, method, str(status))
-                requests[key] = requests.get(key, 0.0) + count
-            for route, found in snapshot["durations"].items():  # type: ignore[attr-defined]
-                sums = durations.setdefault(route, [0.0] * len(found))
-                durations[route] = [one + other for one, other in zip(sums, found, strict=True)]
-            for name, value in snapshot["counters"].items():  # type: ignore[attr-defined]
-                counters[name] = counters.get(name, 0.0) + value
-            connections += snapshot["connections"]  # type: ignore[operator]
-        family = CounterMetricFamily(
-            "longshore_http_requests", "Requests answered.", labels=["route", "method", "status"]
-        )
-        for labels, count in sorted(requests.items()):
-            family.add_metric(list(labels), count)
-        yield family
-        histogram = HistogramMetricFamily(
-            "longshore_http_request_seconds", "Time until an answer began to be sent.", labels=["route"]
-        )
-        for route, found in sorted(durations.items()):
-            total = 0.0
-            buckets = []
-            for bound, count in zip([*map(str, BUCKETS), "+Inf"], found[:-1], strict=True):
+    def collect(self) -> Iterator[Metric]:
+        for family in self._families:
+            found: dict[Labels, list[Any]] = {}
+            for snapshot in self._snapshots:
+                for labels, value in snapshot.get(family.name, ()):
+                    found.setdefault(tuple(labels), []).append(value)
+            yield _shown(family, sorted(found.items()))
+        yield GaugeMetricFamily("longshore_workers", "Processes that answer.", value=float(len(self._snapshots)))
+
+
+def _shown(family: Family, found: list[tuple[Labels, list[Any]]]) -> Metric:
+    name = f"longshore_{family.name}"
+    if family.kind is Kind.COUNTER:
+        counter = CounterMetricFamily(name, family.text, labels=family.labels)
+        for labels, values in found:
+            counter.add_metric(labels, sum(values))
+        return counter
+    if family.kind is Kind.HISTOGRAM:
+        histogram = HistogramMetricFamily(name, family.text, labels=family.labels)
+        for labels, values in found:
+            sums = [sum(counts) for counts in zip(*values, strict=True)]
+            total, buckets = 0.0, []
+            for bound, count in zip([*map(str, family.buckets), "+Inf"], sums[:-1], strict=True):
                 total += count
                 buckets.append((bound, total))
-            histogram.add_metric([route], buckets, found[-1])
-        yield histogram
-        for name, value in sorted(counters.items()):
-            counter = CounterMetricFamily(f"longshore_{name}", _COUNTERS.get(name, name))
-            counter.add_metric([], value)
-            yield counter
-        yield GaugeMetricFamily("longshore_connections", "Open connections.", value=connections)
-        yield GaugeMetricFamily("longshore_workers", "Processes that answer.", value=float(len(self._snapshots)))
+            histogram.add_metric(labels, buckets, sums[-1])
+        return histogram
+    gauge = GaugeMetricFamily(name, family.text, labels=family.labels)
+    for labels, values in found:
+        gauge.add_metric(labels, _GAUGES[family.kind](values))
+    return gauge

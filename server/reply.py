@@ -56,6 +56,10 @@ class Connection(Protocol):
         """Wait until nothing is left in the connection's write buffer. Raises ConnectionError."""
         ...
 
+    def end(self, sent: int) -> None:
+        """The request is over: so many bytes of its answer's body were handed to the transport."""
+        ...
+
 
 class Now:
     """The Date field, made once a second."""
@@ -94,6 +98,12 @@ class Answer:
 
     async def write_eof(self) -> None:
         """Send. Raises ConnectionError where the client is gone."""
+        try:
+            await self._send()
+        finally:
+            self._connection.end(self._sent)
+
+    async def _send(self) -> None:
         reply, connection = self._reply, self._connection
         transport = connection.transport
         body = reply.body
@@ -107,7 +117,8 @@ class Answer:
             head = self._head(len(body) if reply.length is None else reply.length)
             if connection.method == "HEAD":
                 transport.write(head)
-            elif len(body) < 16384:
+                return
+            if len(body) < 16384:
                 transport.write(head + body)
             else:
                 transport.writelines([head, body])

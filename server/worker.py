@@ -37,9 +37,13 @@ async def work(
     logging.getLogger().addHandler(Forward(log))
     app = App(settings, first, log, worker=worker)
     await app.start()
-    service = HttpService(app.handle, idle_timeout=settings.server.idle_timeout)
+    service = HttpService(app.handle, unreadable=app.unreadable, idle_timeout=settings.server.idle_timeout)
     context = certificate.context if certificate is not None else None
-    watch = asyncio.create_task(_watch(certificate, app, service, log))
+    app.measures["connections"] = lambda: service.connections
+    watch = None
+    if certificate is not None:
+        app.measures["tls_expiry_timestamp_seconds"] = lambda: certificate.expires_at
+        watch = asyncio.create_task(_watch(certificate, log))
     gc.freeze()  # what is here stays: the collector need not look at it again
     gc.set_threshold(10_000, 20, 50)
     server = None
@@ -72,7 +76,8 @@ async def work(
     if channel is not None:
         loop.remove_reader(channel)
     await service.stop(settings.server.drain)
-    watch.cancel()
+    if watch is not None:
+        watch.cancel()
     await app.stop()
     log.event("stopped", worker=worker)
     log.flush()
@@ -85,13 +90,11 @@ async def _adopt(connection: socket.socket, service: HttpService, context: ssl.S
         await loop.connect_accepted_socket(service, connection, ssl=context)
 
 
-async def _watch(certificate: Certificate | None, app: App, service: HttpService, log: Log) -> None:
+async def _watch(certificate: Certificate, log: Log) -> None:
     while True:
-        app.metrics.connections = service.connections
-        if certificate is not None:
-            try:
-                if await asyncio.to_thread(certificate.reload):
-                    log.event("the TLS certificate was read again")
-            except (OSError, ssl.SSLError) as error:
-                log.event("the TLS certificate cannot be read again, the old one stays in use", reason=str(error))
         await asyncio.sleep(_TLS_LOOK)
+        try:
+            if await asyncio.to_thread(certificate.reload):
+                log.event("the TLS certificate was read again")
+        except (OSError, ssl.SSLError, ValueError) as error:
+            log.event("the TLS certificate cannot be read again, the old one stays in use", reason=str(error))

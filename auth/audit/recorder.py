@@ -82,6 +82,12 @@ class Recorder:
         self._thread = Threads(1, "audit")
         self._hurry: Callable[[], None] = lambda: None
 
+    @property
+    def unwritten(self) -> int:
+        """Decisions that a crash would take at this moment."""
+        segments = self._waiting if self._open is None else [*self._waiting, self._open]
+        return len(self._buffer) + sum(one.segment.count - one.written for one in segments)
+
     def when_full(self, hurry: Callable[[], None]) -> None:
         """`hurry` is called when a segment is full: a flush before the next period keeps memory low."""
         self._hurry = hurry

@@ -66,6 +66,8 @@ class OciBoundary:
             except MethodUnknown as error:
                 await self._authenticate(call)
                 return _error(405, "UNSUPPORTED", str(error), [("Allow", ", ".join(error.allowed))])
+            if found is not None:
+                call.route = found[0].template
             call.caller = await self._authenticate(call)
             if found is None:
                 return _error(404, "NAME_UNKNOWN", "there is nothing here: see the routes of OCI Distribution")

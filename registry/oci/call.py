@@ -49,6 +49,8 @@ class Call:
     groups: Mapping[str, str]
     caller: Caller
     circumstances: Circumstances
+    route: str = ""
+    """The template of the route that was found: for logs, metrics and traces."""
     _parameters: list[tuple[str, str]] | None = field(default=None)
     _name: RepositoryName | None = field(default=None)
 

@@ -6,7 +6,7 @@ token's scope. A row without them cannot be made; a row that every known caller 
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -33,10 +33,14 @@ class Route:
     scope: str
     """What a Bearer token has to cover: pull, push or delete of the repository, or a whole scope such as registry:catalog:*."""
     resource: str = "{name}"
+    template: str = field(init=False)
+    """The path as people write it, `/v2/<name>/tags/list`: for logs, metrics and traces."""
 
     def __post_init__(self) -> None:
         if not self.actions or not self.scope:
             raise ValueError(f"the route {self.method} {self.pattern.pattern} needs its IAM actions and its scope")
+        text = re.sub(r"\(\?P(<\w+>)[^)]*\)", r"\1", self.pattern.pattern).removesuffix(r"\Z").removesuffix("?")
+        object.__setattr__(self, "template", text)
 
     @property
     def changes(self) -> bool:

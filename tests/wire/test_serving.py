@@ -297,7 +297,7 @@ def test_health_readiness_and_metrics(server: LiveServer) -> None:
 
 
 def test_requests_are_counted_whoever_answered(server: LiveServer) -> None:
-    key = 'longshore_http_requests_total{"method": "GET", "route": "v2", "status": "401"}'
+    key = 'longshore_http_requests_total{"method": "GET", "route": "/v2/", "status": "401"}'
     before = metrics(server).get(key, 0)
     with Client(server, authorization="", fresh=True) as nobody:
         for _ in range(30):

@@ -7,8 +7,8 @@ import pytest
 from server.logs import Log
 
 ACCESS = {
-    "method": "GET", "path": "/v2/", "status": 200, "seconds": 0.0123, "client": "127.0.0.1", "principal": "arn:aws:iam::1:root",
-    "request_id": "5ad1bd4b-1d5c-4c6c-b1bb-6a66dd4b4e0a",
+    "method": "GET", "path": "/v2/", "status": 200, "seconds": 0.0123, "received": 12, "sent": 345, "client": "127.0.0.1",
+    "principal": "arn:aws:iam::1:root", "agent": "docker/28.2", "request_id": "5ad1bd4b-1d5c-4c6c-b1bb-6a66dd4b4e0a",
 }  # fmt: skip
 HOSTILE = [
     "a\nb",
@@ -51,12 +51,17 @@ def test_json_lines_are_json():
     found = json.loads(line)
     assert found["time"].endswith("Z")
     assert (found["status"], found["ms"], found["path"], found["event"]) == (200, 12.3, "/v2/", "request")
+    assert (found["bytes_in"], found["bytes_out"], found["user_agent"]) == (12, 345, "docker/28.2")
+    assert not {"trace_id", "waited_ms"} & found.keys()
+    (line,) = lines("json", lambda log: log.access(**ACCESS, waited=1.5, trace_id="4bf92f3577b34da6a3ce929d0e0e4736"))
+    found = json.loads(line)
+    assert (found["waited_ms"], found["trace_id"]) == (1500, "4bf92f3577b34da6a3ce929d0e0e4736")
     (line,) = lines("json", lambda log: log.event("something", path=io, number=5))
     assert json.loads(line)["number"] == 5
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-@pytest.mark.parametrize("field", ["path", "method", "client"])
+@pytest.mark.parametrize("field", ["path", "method", "client", "agent"])
 @pytest.mark.parametrize("style", ["text", "json"])
 def test_what_a_client_sends_cannot_write_lines_or_colours_of_its_own(style: str, field: str, hostile: str):
     found = lines(style, lambda log: log.access(**{**ACCESS, field: hostile}))
@@ -66,7 +71,7 @@ def test_what_a_client_sends_cannot_write_lines_or_colours_of_its_own(style: str
     assert found[0].rstrip("\n").isprintable()
     found[0].encode("utf-8")
     if style == "json":
-        assert json.loads(found[0])[field] == hostile
+        assert json.loads(found[0])[{"agent": "user_agent"}.get(field, field)] == hostile
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
