@@ -64,10 +64,10 @@ def main(arguments: list[str] | None = None) -> int:
         return int(options.run(settings, options))
     except _REFUSALS as error:
         print(f"longshore: {error}", file=sys.stderr)
-        return 1
+        return int(getattr(options, "failure", 1))
     except Sealed as error:
         print(f"longshore: the registry is read-only at the moment: {error}", file=sys.stderr)
-        return 1
+        return int(getattr(options, "failure", 1))
     except KeyboardInterrupt:
         return 130
 

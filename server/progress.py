@@ -37,6 +37,10 @@ class Display:
             self._shown_at = now
             self._write(described(progress, now - self._began))
 
+    def clear(self) -> None:
+        """Make room for a line of output."""
+        self._write("")
+
     def _write(self, text: str) -> None:
         if self._shows:
             self._stream.write(f"\r{text:{self._width}}")

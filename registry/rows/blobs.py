@@ -52,7 +52,7 @@ async def find_blob_repositories(database: Database, registry: RegistryId, diges
     """Names of repositories of `registry` that have the blob, at most `limit`."""
     rows = await database.fetch(
         "SELECT p.name FROM repository_blobs r JOIN repositories p ON p.id = r.repository_id "
-        "WHERE r.digest = ? AND p.account = ? AND p.region = ? LIMIT ?",
+        "JOIN blobs b ON b.digest = r.digest WHERE r.digest = ? AND p.account = ? AND p.region = ? LIMIT ?",
         (digest, registry.account, registry.region, limit),
     )
     return [name for (name,) in rows]
@@ -72,7 +72,7 @@ async def find_referencing(database: Database, repository_id: int, digests: Sequ
     for some in slices(list(dict.fromkeys(digests))):
         rows = await database.fetch(
             "SELECT r.digest, (SELECT f.manifest FROM manifest_references f WHERE f.repository_id = r.repository_id "
-            "AND f.digest = r.digest LIMIT 1) FROM repository_blobs r "
+            "AND f.digest = r.digest LIMIT 1) FROM repository_blobs r JOIN blobs b ON b.digest = r.digest "
             f"WHERE r.repository_id = ? AND r.digest IN ({placeholders(len(some))})",
             (repository_id, *some),
         )
@@ -106,7 +106,7 @@ def link_blob(source_id: int, target_id: int, digest: Digest, now: float) -> Uni
     """Mount. False where the source has no such blob or the target is gone."""
     rows = yield (
         "INSERT INTO repository_blobs (repository_id, digest, kept_at) "
-        "SELECT p.id, r.digest, ? FROM repository_blobs r JOIN repositories p ON p.id = ? "
+        "SELECT p.id, r.digest, ? FROM repository_blobs r JOIN blobs b ON b.digest = r.digest JOIN repositories p ON p.id = ? "
         "WHERE r.repository_id = ? AND r.digest = ? "
         "ON CONFLICT (repository_id, digest) DO UPDATE SET kept_at = "
         "CASE WHEN repository_blobs.kept_at > excluded.kept_at THEN repository_blobs.kept_at ELSE excluded.kept_at END "

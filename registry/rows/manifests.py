@@ -122,7 +122,8 @@ def _insert_manifest(push: Push) -> Unit[None]:
     present: set[str] = set()
     for some in slices([*wanted, *as_blobs]):
         rows = yield (
-            f"SELECT digest FROM repository_blobs WHERE repository_id = ? AND digest IN ({placeholders(len(some))})",
+            "SELECT r.digest FROM repository_blobs r JOIN blobs b ON b.digest = r.digest "
+            f"WHERE r.repository_id = ? AND r.digest IN ({placeholders(len(some))})",
             (repository_id, *some),
         )
         present.update(digest for (digest,) in rows)

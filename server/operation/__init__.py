@@ -3,11 +3,12 @@
 import argparse
 from typing import Any
 
-from server.operation import backup, read_only
+from server.operation import backup, fsck, read_only
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     """All of them."""
     backup.add_backup(commands, common)
     backup.add_restore(commands, common)
+    fsck.add_command(commands, common)
     read_only.add_command(commands, common)
