@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from server.policy import lint, replay, simulate
+from server.policy import lint, replay, simulate, testing
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -12,4 +12,5 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     subcommands = group.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
     lint.add_command(subcommands, common)
     simulate.add_command(subcommands, common)
+    testing.add_command(subcommands, common)
     replay.add_command(subcommands, common)
