@@ -142,7 +142,7 @@ class Uploads:
         except DigestInvalid:
             if upload.staged != stored:
                 # no row knows these bytes: they go now, or only a search of the store finds them
-                await self._blobs.delete(upload.staged)
+                await self._blobs.delete(upload.staged, keep=stored)
             raise
         if upload.staged.startswith("f/") and upload.staged != stored:
             # bytes that came with the closing request: their name is recorded before they are made durable, so that
@@ -235,7 +235,7 @@ class Uploads:
             writer.discard()
         if body.length is not None and received != body.length:
             if staged != upload.staged:
-                await self._blobs.delete(staged)
+                await self._blobs.delete(staged, keep=upload.staged)
             raise SizeInvalid(f"the request announced {body.length} bytes and brought {received}")
         moved = Upload(
             id=upload.id,
@@ -294,7 +294,7 @@ class Uploads:
 
     async def _commit(self, upload: Upload, digest: Digest) -> None:
         try:
-            key, flush = await self._blobs.seal(upload.staged, turn=upload.turn, size=upload.received)
+            key, flush = await self._blobs.seal(upload.staged, turn=upload.turn, size=upload.received, digest=digest)
             now = self._clock()
             held = await self._database.write(lambda: rows.finish_upload(upload, digest, key, now), first=flush)
         except (Fenced, BytesMissing):

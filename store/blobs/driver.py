@@ -15,13 +15,16 @@ The life of a blob:
 
 Turns fence writers: once a writer with a higher turn was opened on the same staged blob, whatever one of a lower turn
 still writes raises Fenced, in any process, or goes where no name of the higher turn looks for it (a driver says which by
-`fences`), so bytes of two writers never mix. Turn numbers come from the caller's database. The name of a staged blob up
-to its first space stays the same.
+`fences`), so bytes of two writers never mix. Writers of the same turn that begin a blob, too, close with names of their
+own, if they wrote no more than may be held back. Turn numbers come from the caller's database. The name of a staged blob
+up to its first space stays the same.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from base.digest import Digest
 
 
 class Fenced(Exception):
@@ -142,8 +145,13 @@ class BlobDriver(Protocol):
         """
         ...
 
-    async def seal(self, staged: str, *, turn: int, size: int) -> tuple[str, Callable[[], None] | None]:
+    async def seal(
+        self, staged: str, *, turn: int, size: int, digest: Digest | None = None
+    ) -> tuple[str, Callable[[], None] | None]:
         """The first half of `commit`: the key, and a blocking function after which the bytes are durable.
+
+        `digest` is what the caller knows of the bytes. A driver that cannot tell whether they were committed before by a
+        writer of a lower turn, with bytes of its own, compares, and raises Fenced if so.
 
         None instead of a function where they are already. Whoever is about to write the row runs it just before, so
         that one flush can serve many. It raises NoRoom, BytesMissing or OSError.
@@ -158,8 +166,11 @@ class BlobDriver(Protocol):
         """A short-lived address from which a client may read the bytes itself, or None: stream them."""
         ...
 
-    async def delete(self, key: str) -> None:
-        """Free what a key or staged name stands for. Idempotent; missing bytes are no error."""
+    async def delete(self, key: str, *, keep: str = "") -> None:
+        """Free what a key or staged name stands for, but for what `keep`, an earlier name of the same staged blob, needs.
+
+        Idempotent; missing bytes are no error.
+        """
         ...
 
     async def delete_many(self, keys: Sequence[str]) -> Mapping[str, Exception]:

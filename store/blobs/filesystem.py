@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from base.clock import Clock
+from base.digest import Digest
 from base.ids import Ids
 from base.threads import Threads
 from store.blobs.driver import BytesMissing, Content, Fenced, Hash, NoRoom, Page, Span, Stored, Writer
@@ -368,7 +369,14 @@ class FilesystemBlobs:
             await self.run(flush)
         return key
 
-    async def seal(self, staged: str, *, turn: int, size: int) -> tuple[str, Callable[[], None] | None]:
+    async def seal(
+        self,
+        staged: str,
+        *,
+        turn: int,
+        size: int,
+        digest: Digest | None = None,  # noqa: ARG002 - turns fence
+    ) -> tuple[str, Callable[[], None] | None]:
         kind, _, rest = staged.partition("/")
         if kind != "f" and size > (int(rest.rpartition("/")[2]) if kind == "p" else 0):
             raise BytesMissing(f"fewer than {size} bytes are staged")
@@ -464,8 +472,9 @@ class FilesystemBlobs:
 
     # -- deleting
 
-    async def delete(self, key: str) -> None:
-        await self.run(self._delete, key)
+    async def delete(self, key: str, *, keep: str = "") -> None:
+        if key != keep:
+            await self.run(self._delete, key)
 
     async def delete_many(self, keys: Sequence[str]) -> Mapping[str, Exception]:
         failures: dict[str, Exception] = {}

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from base.clock import Clock
+from base.digest import Digest
 from base.ids import Ids
 from store.blobs.driver import BytesMissing, Content, Fenced, Hash, Page, Span, Stored, Writer
 
@@ -32,6 +33,7 @@ class _MemoryWriter:
         self._driver = driver
         self._staged = staged
         self._turn = turn
+        self._begins = offset == 0
         self._data = bytearray(driver.bytes_of(staged)[:offset])
 
     async def write(self, pieces: Sequence[bytes], hashes: Sequence[Hash]) -> None:
@@ -43,6 +45,8 @@ class _MemoryWriter:
 
     async def close(self) -> str:
         self._driver.check_turn(self._staged, self._turn)
+        if self._begins:
+            self._staged = self._driver.name(self._staged)
         self._driver.keep(self._staged, bytes(self._data))
         return self._staged
 
@@ -70,29 +74,40 @@ class MemoryBlobs:
         self._written[key] = self._clock()
 
     def check_turn(self, staged: str, turn: int) -> None:
-        if self._turns.get(staged, 0) > turn:
+        if self._turns.get(_stage_of(staged), 0) > turn:
             raise Fenced(staged)
 
     def stage(self) -> str:
         return f"m/{self._ids()}"
 
+    def name(self, staged: str) -> str:
+        """One that no other writer has, for the same staged blob."""
+        return f"{_stage_of(staged)}.{self._ids()}"
+
     async def writer(self, staged: str, *, turn: int, offset: int) -> Writer:
         self.check_turn(staged, turn)
         if len(self.bytes_of(staged)) < offset:
             raise BytesMissing(staged)
-        self._turns[staged] = turn
+        self._turns[_stage_of(staged)] = turn
         return _MemoryWriter(self, staged, turn, offset)
 
     async def commit(self, staged: str, *, turn: int, size: int) -> str:
         self.check_turn(staged, turn)
         if len(self.bytes_of(staged)) < size:
             raise BytesMissing(staged)
-        self._turns[staged] = turn
+        self._turns[_stage_of(staged)] = turn
         self._bytes[staged] = self.bytes_of(staged)[:size]
         self._written.setdefault(staged, self._clock())
         return staged
 
-    async def seal(self, staged: str, *, turn: int, size: int) -> tuple[str, Callable[[], None] | None]:
+    async def seal(
+        self,
+        staged: str,
+        *,
+        turn: int,
+        size: int,
+        digest: Digest | None = None,  # noqa: ARG002 - turns fence
+    ) -> tuple[str, Callable[[], None] | None]:
         return await self.commit(staged, turn=turn, size=size), None
 
     async def open(self, key: str) -> Content:
@@ -103,7 +118,9 @@ class MemoryBlobs:
     async def url(self, key: str, *, seconds: int) -> str | None:  # noqa: ARG002 - memory has no address
         return None
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str, *, keep: str = "") -> None:
+        if key == keep:
+            return
         self._bytes.pop(key, None)
         self._written.pop(key, None)
 
@@ -122,3 +139,8 @@ class MemoryBlobs:
 
     async def close(self) -> None:
         return
+
+
+def _stage_of(name: str) -> str:
+    """The part that stays the same."""
+    return name.partition(".")[0]

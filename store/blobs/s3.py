@@ -6,13 +6,19 @@ next turn writes it in front of its own bytes, or the commit as the last part; a
 tail. Nothing else is ever written twice, and nothing is copied.
 
 A staged blob's state is in its name, which the caller's row holds: the object, the upload, which parts count, and a
-digest over their ETags. A turn writes parts under numbers that no turn that ended well has used, and completing names
-the parts with their ETags, so a writer that was overtaken can spoil an upload, which then fails, but not mix its bytes
-into one. Reading staged bytes, to hash them anew, completes the upload first: that object is what a commit returns.
+digest over their ETags. Every upload and every tail has an object of its own, so whatever a writer does that was
+overtaken, it never touches what another has written or committed, with one exception: writers that go on with one
+upload share it. A turn writes parts under numbers that no turn that ended well has used, and completing names the parts
+with their ETags, so such a writer can spoil the upload, which then fails, but not mix its bytes into one. It may complete
+the upload with its own parts, too; so what is complete and was not completed, for that very name, by the process that
+commits it is read and compared with the digest first.
+
+Reading staged bytes, to hash them anew, completes the upload first: that object is what a commit returns. Such an upload
+goes on, in a new object, only in the process that read it.
 
 Requests run on threads, by botocore, which retries what may be retried (twice a second apart at the most, with
-jitter). Objects are `PREFIX/blobs/<id>` and `PREFIX/tails/<id>.<turn>`; only put, get, head, delete, list and the
-multipart calls are used, no tags, no copies but of a blob that was completed too early.
+jitter). Objects are `PREFIX/blobs/<stage>~<id>` and `PREFIX/tails/<stage>.<id>`; only put, get, head, delete, list and
+the multipart calls are used, no tags, no copies but of a blob that was completed too early.
 """
 
 import asyncio
@@ -27,6 +33,7 @@ import botocore.config
 import botocore.exceptions
 import botocore.session
 
+from base.digest import Digest, algorithm_of, new_hash
 from base.ids import Ids
 from base.threads import Threads
 from store.blobs.driver import BytesMissing, Content, Fenced, Hash, NoRoom, Page, Span, Stored, StoreUnavailable, Writer
@@ -52,6 +59,7 @@ _LISTED = 1000
 """Things in one answer to a request to list them."""
 _NO_SUCH_CALL = frozenset({400, 405, 411, 501})
 """How servers answer that do not know DeleteObjects, or want its checksum in another form."""
+_COMPARED = 4 * 1024 * 1024
 _SKIPPED = 16
 """Part numbers left to each turn that did not end well: its writer may still be at it."""
 _GONE = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload", "NoSuchBucket"})
@@ -85,17 +93,18 @@ class S3Settings:
 class _State:
     """What a staged blob consists of: `parts` are ranges of part numbers, in order; `etags` is a digest over theirs.
 
-    `tail` bytes lie in the tail of `turn`; that of `former` is not needed once a row has this name.
+    `tail` bytes lie in the object `mark`; the tail `former` is not needed once a row has this name.
     """
 
-    object: str
+    object: str = ""
     upload: str = ""
     parts: tuple[tuple[int, int], ...] = ()
     size: int = 0
     etags: str = ""
     tail: int = 0
     turn: int = 0
-    former: int = 0
+    mark: str = ""
+    former: str = ""
 
     @property
     def last(self) -> int:
@@ -119,9 +128,13 @@ class _State:
         chained = hashlib.sha256(f"{self.etags} {number} {etag}".encode()).hexdigest()[:32]
         return replace(self, parts=parts, size=self.size + size, etags=chained)
 
+    def tails(self) -> tuple[str, ...]:
+        """The objects of its tails."""
+        return tuple(filter(None, (self.mark if self.tail else "", self.former)))
+
     def write(self, staged: str) -> str:
         parts = [list(span) for span in self.parts]
-        fields = [self.object, self.upload, parts, self.size, self.etags, self.tail, self.turn, self.former]
+        fields = [self.object, self.upload, parts, self.size, self.etags, self.tail, self.turn, self.mark, self.former]
         return f"{staged} {json.dumps(fields, separators=(',', ':'))}"
 
 
@@ -129,7 +142,7 @@ def _read_name(name: str) -> tuple[str, _State]:
     """(the name's stable part, state)."""
     staged, _, text = name.partition(" ")
     if not text:
-        return staged, _State(staged.partition("/")[2])
+        return staged, _State()
     made, upload, parts, *rest = json.loads(text)
     return staged, _State(made, upload, tuple((first, last) for first, last in parts), *rest)
 
@@ -156,6 +169,7 @@ class S3Blobs:
         if settings.kms_key_id:
             self._encryption["SSEKMSKeyId"] = settings.kms_key_id
         self._etags: dict[str, dict[int, str]] = {}
+        self._completed: dict[str, _State] = {}
         self._tails: dict[str, bytes] = {}
         self._written: dict[str, int] = {}
         self._deletes_many = True
@@ -172,19 +186,23 @@ class S3Blobs:
         if offset > state.whole:
             raise BytesMissing(name)
         if state.former:
-            await self._forget(self._path(_tail_key(state, state.former)))
+            await self._forget(self._path(state.former))
+        former = state.mark
         if offset < state.whole:
-            state, held = await self._begin_again(state, turn, offset)
+            state, held = await self._begin_again(name, state, turn, offset)
         else:
             try:
                 held = await self._tail(state) if state.tail else b""
             except BytesMissing:
                 if not state.upload:
                     raise
-                state, held = await self.grow(state, turn, state.whole)  # completed, to be hashed
-        return _S3Writer(self, name, replace(state, former=state.turn if state.tail else 0, tail=0), turn, held)
+                state, held = await self.grow(name, state, turn)  # completed, to be hashed
+        return _S3Writer(self, name, replace(state, former=former, tail=0, mark=""), turn, held)
 
     async def commit(self, staged: str, *, turn: int, size: int) -> str:
+        return await self._commit(staged, turn, size, None)
+
+    async def _commit(self, staged: str, turn: int, size: int, digest: Digest | None) -> str:
         name, state = _read_name(staged)
         if size > state.whole:
             raise BytesMissing(name)
@@ -192,19 +210,27 @@ class S3Blobs:
             writer = await self.writer(staged, turn=max(turn, state.turn), offset=size)
             name, state = _read_name(await writer.close())
         if not state.upload:
-            return await self._commit_tail(state)
-        await self._complete(state)
-        return f"o/{state.object}"
+            return await self._commit_tail(name, state)
+        await self._complete(state, digest)
+        self._etags.pop(state.upload, None)
+        for tail in state.tails():
+            self._tails.pop(tail, None)
+            await self._forget(self._path(tail))
+        return state.object
 
-    async def seal(self, staged: str, *, turn: int, size: int) -> tuple[str, Callable[[], None] | None]:
-        return await self.commit(staged, turn=turn, size=size), None
+    async def seal(
+        self, staged: str, *, turn: int, size: int, digest: Digest | None = None
+    ) -> tuple[str, Callable[[], None] | None]:
+        return await self._commit(staged, turn, size, digest), None
 
     async def open(self, key: str) -> Content:
         if key.startswith("s/"):
             name, state = _read_name(key)
             if not state.upload and not state.tail:
                 raise BytesMissing(name)
-            key = await self.commit(key, turn=state.turn, size=state.whole)
+            if state.upload:
+                await self._complete(state)
+            key = state.object or state.mark
         return await _S3Content.open(self, self._path(key), key)
 
     async def url(self, key: str, *, seconds: int) -> str | None:
@@ -215,18 +241,19 @@ class S3Blobs:
         )
         return made
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str, *, keep: str = "") -> None:
         if key.startswith("s/"):
-            _, state = _read_name(key)
-            if state.upload:
+            (_, state), (_, kept) = _read_name(key), _read_name(keep)
+            if state.upload and state.upload != kept.upload:
                 await self._abort(state.object, state.upload)
-                await self._forget(self._path(f"o/{state.object}"))
-            for tail in (state.turn if state.tail else 0, state.former):
-                if tail:
-                    await self._forget(self._path(_tail_key(state, tail)))
+                await self._forget(self._path(state.object))
+            for tail in state.tails():
+                if tail not in kept.tails():
+                    self._tails.pop(tail, None)
+                    await self._forget(self._path(tail))
         elif key.startswith("u/"):
             made, _, upload = key[2:].partition(" ")
-            await self._abort(made, upload)
+            await self._abort(f"o/{made}", upload)
         else:
             await self._forget(self._path(key))
 
@@ -316,10 +343,11 @@ class S3Blobs:
         """Blocking work of the driver's, on one of its threads."""
         return await self._threads.run(function, *arguments)
 
-    async def begin(self, state: _State) -> _State:
-        """Open a multipart upload for the state's object."""
-        made = await self.call("create_multipart_upload", Key=self._path(f"o/{state.object}"), **self._encryption)
-        return replace(state, upload=made["UploadId"])
+    async def begin(self, name: str, state: _State) -> _State:
+        """Open a multipart upload for an object of its own."""
+        key = f"o/{name.partition('/')[2]}~{self._ids()}"
+        made = await self.call("create_multipart_upload", Key=self._path(key), **self._encryption)
+        return replace(state, object=key, upload=made["UploadId"])
 
     async def put_part(self, state: _State, number: int, data: bytes) -> str:
         """Returns the part's ETag. Raises Fenced where the upload is over."""
@@ -327,7 +355,7 @@ class S3Blobs:
             raise NoRoom("a blob has at most 10,000 parts")
         try:
             made = await self.call(
-                "upload_part", Key=self._path(f"o/{state.object}"), UploadId=state.upload, PartNumber=number, Body=data
+                "upload_part", Key=self._path(state.object), UploadId=state.upload, PartNumber=number, Body=data
             )
         except BytesMissing as error:
             raise Fenced(state.object) from error
@@ -335,8 +363,9 @@ class S3Blobs:
         self._note(state.upload, number, etag)
         return etag
 
-    async def put_tail(self, state: _State, data: bytes) -> None:
-        key = _tail_key(state)
+    async def put_tail(self, name: str, data: bytes) -> str:
+        """Returns the tail's key."""
+        key = f"t/{name.partition('/')[2]}.{self._ids()}"
         await self.call("put_object", Key=self._path(key), Body=data, **self._encryption)
         self._written[key] = len(data)
         while len(self._written) > _REMEMBERED:
@@ -344,13 +373,13 @@ class S3Blobs:
         self._tails[key] = data
         while sum(map(len, self._tails.values())) > _TAILS:
             self._tails.pop(next(iter(self._tails)))
+        return key
 
     async def _tail(self, state: _State) -> bytes:
-        key = _tail_key(state)
-        known = self._tails.get(key)
+        known = self._tails.get(state.mark)
         if known is not None:
             return known
-        return await self._read(self._path(key), 0, state.tail)
+        return await self._read(self._path(state.mark), 0, state.tail)
 
     async def _read(self, path: str, offset: int, size: int) -> bytes:
         found = await self.call("get_object", Key=path, Range=f"bytes={offset}-{offset + size - 1}")
@@ -359,22 +388,31 @@ class S3Blobs:
             raise BytesMissing(path)
         return data
 
-    async def _commit_tail(self, state: _State) -> str:
-        key = _tail_key(state)
+    async def _commit_tail(self, name: str, state: _State) -> str:
         if state.whole == 0:
-            await self.put_tail(state, b"")
-        elif self._written.pop(key, -1) != state.tail:
+            return await self._commit_nothing(name)
+        key = state.mark
+        if self._written.pop(key, -1) != state.tail:
             found = await self.call("head_object", Key=self._path(key))
             if found["ContentLength"] != state.tail:
                 raise BytesMissing(key)
         self._tails.pop(key, None)
         if state.former:
-            await self._forget(self._path(_tail_key(state, state.former)))
+            await self._forget(self._path(state.former))
         return key
 
-    async def _complete(self, state: _State) -> None:
-        """Make the object appear; it may have before. Raises BytesMissing where its parts are not what they were."""
-        path = self._path(f"o/{state.object}")
+    async def _commit_nothing(self, name: str) -> str:
+        key = f"t/{name.partition('/')[2]}.0"
+        await self.call("put_object", Key=self._path(key), Body=b"", **self._encryption)
+        return key
+
+    async def _complete(self, state: _State, digest: Digest | None = None) -> None:
+        """Make the object appear; it may have before.
+
+        Raises BytesMissing where its parts are not what they were, Fenced where others were completed than those with
+        this digest.
+        """
+        path = self._path(state.object)
         try:
             etags = await self._find_etags(state)
             if state.tail:
@@ -388,11 +426,33 @@ class S3Blobs:
             found = await self.call("head_object", Key=path)  # completed before, or gone
             if found["ContentLength"] != state.whole:
                 raise BytesMissing(state.object) from None
-        self._etags.pop(state.upload, None)
-        for tail in (state.turn if state.tail else 0, state.former):
-            if tail:
-                self._tails.pop(_tail_key(state, tail), None)
-                await self._forget(self._path(_tail_key(state, tail)))
+            if digest is not None and not self._has_completed(state):
+                await self._compare(state, digest)
+        else:
+            self._note_completed(state)
+
+    async def _compare(self, state: _State, digest: Digest) -> None:
+        content = await _S3Content.open(self, self._path(state.object), state.object)
+        running = new_hash(algorithm_of(digest))
+        try:
+            for start in range(0, state.whole, _COMPARED):
+                await self.run(running.update, await content.read(start, _COMPARED))
+        finally:
+            content.close()
+        if f"{algorithm_of(digest)}:{running.hexdigest()}" != digest:
+            raise Fenced(state.object)
+        self._note_completed(state)
+
+    def _note_completed(self, state: _State) -> None:
+        """The object is what this state says."""
+        if state.upload:
+            self._completed.pop(state.upload, None)
+            self._completed[state.upload] = replace(state, former="")
+            if len(self._completed) > _REMEMBERED:
+                self._completed.pop(next(iter(self._completed)))
+
+    def _has_completed(self, state: _State) -> bool:
+        return self._completed.get(state.upload) == replace(state, former="")
 
     async def _find_etags(self, state: _State) -> dict[int, str]:
         """The ETags of the parts that count, as they were when they were written."""
@@ -403,7 +463,7 @@ class S3Blobs:
         else:
             counted = set(wanted)
             found = {}
-            pages = self._pages("list_parts", Key=self._path(f"o/{state.object}"), UploadId=state.upload)
+            pages = self._pages("list_parts", Key=self._path(state.object), UploadId=state.upload)
             async for page in pages:
                 found.update(
                     {
@@ -419,26 +479,31 @@ class S3Blobs:
             raise BytesMissing(f"{state.object}: another writer has changed its parts")
         return found
 
-    async def _begin_again(self, state: _State, turn: int, offset: int) -> tuple[_State, bytes]:
-        """A new object that begins with the first `offset` bytes: what parts hold can neither be cut nor go on once complete."""
-        if not state.upload:
-            return _State(_next_object(state.object), turn=turn), (await self._tail(state))[:offset]
-        await self._complete(state)
-        return await self._copy(state, turn, offset)
+    async def _begin_again(self, name: str, state: _State, turn: int, offset: int) -> tuple[_State, bytes]:
+        """A new object that begins with the first `offset` bytes: what parts hold can neither be cut nor go on once complete.
 
-    async def _copy(self, state: _State, turn: int, offset: int) -> tuple[_State, bytes]:
+        Raises Fenced.
+        """
+        if not state.upload:
+            return _State(turn=turn), (await self._tail(state))[:offset]
+        await self._complete(state)
+        if not self._has_completed(state):
+            raise Fenced(name)
+        return await self._copy(name, state, turn, offset)
+
+    async def _copy(self, name: str, state: _State, turn: int, offset: int) -> tuple[_State, bytes]:
         """Like the state, but for an object that is complete and has to grow, or be less."""
-        source = self._path(f"o/{state.object}")
-        fresh = _State(_next_object(state.object), turn=turn)
+        source = self._path(state.object)
+        fresh = _State(turn=turn)
         start = 0
         while offset - start >= MIN_PART:
             if not fresh.upload:
-                fresh = await self.begin(fresh)
+                fresh = await self.begin(name, fresh)
             size = min(_COPY, offset - start)
             number = fresh.last + 1
             made = await self.call(
                 "upload_part_copy",
-                Key=self._path(f"o/{fresh.object}"),
+                Key=self._path(fresh.object),
                 UploadId=fresh.upload,
                 PartNumber=number,
                 CopySource={"Bucket": self._settings.bucket, "Key": source},
@@ -451,22 +516,18 @@ class S3Blobs:
         held = await self._read(source, start, offset - start) if offset > start else b""
         return fresh, held
 
-    async def grow(self, state: _State, turn: int, size: int) -> tuple[_State, bytes]:
-        """For a writer whose upload is over: where it was completed (to be hashed), go on in a new object.
+    async def grow(self, name: str, state: _State, turn: int) -> tuple[_State, bytes]:
+        """For a writer whose upload is over: where this process completed it (to hash it), go on in a new object.
 
-        Raises Fenced where there is no object of that size.
+        Raises Fenced where it was another.
         """
-        try:
-            found = await self.call("head_object", Key=self._path(f"o/{state.object}"))
-        except BytesMissing:
-            raise Fenced(state.object) from None
-        if found["ContentLength"] != size:
-            raise Fenced(state.object)
-        return await self._copy(state, turn, size)
+        if not self._has_completed(state):
+            raise Fenced(name)
+        return await self._copy(name, state, turn, state.whole)
 
-    async def _abort(self, made: str, upload: str) -> None:
+    async def _abort(self, key: str, upload: str) -> None:
         try:
-            await self.call("abort_multipart_upload", Key=self._path(f"o/{made}"), UploadId=upload)
+            await self.call("abort_multipart_upload", Key=self._path(key), UploadId=upload)
         except BytesMissing:
             return
 
@@ -504,12 +565,12 @@ class S3Blobs:
 
 
 class _S3Writer:
-    """Holds back less than a part has, and sends one part while it takes the next."""
+    """Holds back what a part has and the least that the next one must have, so that no turn of that much leaves a tail."""
 
     def __init__(self, blobs: S3Blobs, name: str, state: _State, turn: int, held: bytes) -> None:
         self._blobs = blobs
         self._name = name
-        self._state = state
+        self._state = self._found = state
         # numbers that turns which did not end well may be using are left out
         self._skip = max(0, turn - state.turn - 1) * _SKIPPED
         self._turn = turn
@@ -527,18 +588,20 @@ class _S3Writer:
             _feed(pieces, hashes)
         self._held += pieces
         self._size += size
-        while self._size >= (wanted := part_size(self._state.count)):
+        while self._size >= (wanted := part_size(self._state.count)) + MIN_PART:
             await self._send(wanted)
 
     async def _send(self, size: int) -> None:
         data = self._take(size)
         if not self._state.upload:
-            self._state = await self._blobs.begin(self._state)
+            self._state = await self._blobs.begin(self._name, self._state)
         number = self._state.last + 1 + self._skip
         try:
             etag = await self._blobs.put_part(self._state, number, data)
         except Fenced:
-            self._state, held = await self._blobs.grow(self._state, self._turn, self._state.size)
+            if self._state != self._found:  # it was over while this turn wrote to it
+                raise
+            self._state, held = await self._blobs.grow(self._name, self._found, self._turn)
             self._held.insert(0, held + data)
             self._size += len(held) + len(data)
             self._skip = 0
@@ -562,12 +625,14 @@ class _S3Writer:
     async def close(self) -> str:
         if self._over:
             raise Fenced(self._name)
-        while self._size >= MIN_PART and self._state.upload:
-            await self._send(min(self._size, part_size(self._state.count)))
+        while self._size >= MIN_PART:
+            wanted = part_size(self._state.count)
+            if self._size < wanted and not self._state.upload:
+                break  # one small object, rather than an upload of one part
+            await self._send(self._size if self._size < wanted + MIN_PART else wanted)
         tail = b"".join(self._held)
-        self._state = replace(self._state, tail=len(tail), turn=self._turn)
-        if tail:
-            await self._blobs.put_tail(self._state, tail)
+        mark = await self._blobs.put_tail(self._name, tail) if tail else ""
+        self._state = replace(self._state, tail=len(tail), turn=self._turn, mark=mark)
         self._over = True
         return self._state.write(self._name)
 
@@ -692,16 +757,6 @@ def _stored(place: str, entries: Sequence[dict[str, Any]], before: float, writte
             key = f"u/{made} {entry['UploadId']}" if place == "u" else f"{place}/{made}"
             found.append(Stored(key, at, _stage_of(made)))
     return found
-
-
-def _tail_key(state: _State, turn: int | None = None) -> str:
-    return f"t/{state.object}.{state.turn if turn is None else turn}"
-
-
-def _next_object(made: str) -> str:
-    """`<id>`, `<id>~1`, `<id>~2`: objects of one staged blob."""
-    stage, _, number = made.partition("~")
-    return f"{stage}~{int(number or 0) + 1}"
 
 
 def _stage_of(made: str) -> str:

@@ -327,6 +327,34 @@ async def test_a_turn_does_not_begin_beyond_what_is_staged(store: Store, size: i
         await driver.writer(staged, turn=2, offset=size + 1)
 
 
+async def test_two_who_begin_a_blob_in_the_same_turn_never_touch_each_others_bytes(store: Store):
+    """Small blobs are begun before anybody is given the turn."""
+    driver, other = store.open(), store.open()
+    stage = driver.stage()
+    mine, theirs = patterned(SMALL, 1), patterned(SMALL, 2)
+    first, second = [await one.writer(stage, turn=1, offset=0) for one in (driver, other)]
+    await first.write([mine], [])
+    await second.write([theirs], [])
+    staged = await first.close()
+    late = await second.close()
+    assert staged != late
+    key = await driver.commit(staged, turn=1, size=SMALL)
+    await other.delete(late, keep=stage)
+    assert await read_key(driver, key) == mine
+
+
+async def test_what_a_turn_wrote_goes_and_what_it_found_stays(store: Store):
+    driver, other = store.open(), store.open()
+    for base in (b"", patterned(5), patterned(LARGE)):
+        stage = driver.stage()
+        staged = await append(driver, stage, base) if base else stage
+        grown = await append(other, staged, patterned(LARGE, 1), turn=2, offset=len(base))
+        await other.delete(grown, keep=staged)
+        staged = await append(driver, staged, patterned(7, 2), turn=3, offset=len(base))
+        key = await other.commit(staged, turn=3, size=len(base) + 7)
+        assert await read_key(driver, key) == base + patterned(7, 2)
+
+
 class Interposed:
     """Runs `act` once, right after the system opened the file that `wanted` names: between two steps of a driver."""
 
