@@ -14,7 +14,6 @@ name are copied; a pin that was taken before the snapshot keeps the collector fr
 are hashed on the way: what is not what its digest says is not kept, and the backup names it as damaged.
 """
 
-import asyncio
 import contextlib
 import hashlib
 import heapq
@@ -29,6 +28,7 @@ from base.clock import Clock
 from base.digest import algorithm_of, new_hash
 from base.ids import Ids
 from base.progress import Progress, Tell, untold
+from base.together import together
 from registry.intake import DigestWrong
 from registry.rows import copies
 from registry.rows.tables import BLOBS, CARRIED, LEFT_OUT
@@ -325,7 +325,7 @@ async def verify_backup(archive: Archive, backup: Backup, tell: Tell = untold) -
         async for some in read_blobs(archive, backup):
             for start in range(0, len(some), _AT_ONCE):
                 group = some[start : start + _AT_ONCE]
-                found = await asyncio.gather(*(_verify_blob(archive, digest, expected) for digest, expected in group))
+                found = await together(_verify_blob(archive, digest, expected) for digest, expected in group)
                 faults += [fault for fault in found if fault]
                 done += len(group)
                 size += sum(expected for _, expected in group)
@@ -426,7 +426,7 @@ class _Copying:
             await self._keep()
             group = rows[start : start + _AT_ONCE]
             absent = [row for row in group if await self._size_of(blob_name(row[0])) != row[2]]
-            for row, what in zip(absent, await asyncio.gather(*(self._copy(*row) for row in absent)), strict=True):
+            for row, what in zip(absent, await together(self._copy(*row) for row in absent), strict=True):
                 if what:
                     self.damaged[row[0]] = what
                 else:

@@ -1,11 +1,11 @@
 """Restoring a backup into an empty store, of whatever kind."""
 
-import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from base.digest import Digest
 from base.progress import Progress, Tell, untold
+from base.together import together
 from registry.backup import Backup, blob_name, read_blobs, read_rows
 from registry.intake import DigestWrong, Intake
 from registry.rows.tables import BLOBS
@@ -46,7 +46,7 @@ async def restore(
         for start in range(0, len(some), _AT_ONCE):
             sizes = dict(some[start : start + _AT_ONCE])
             absent = await intake.absent(list(sizes))
-            found = await asyncio.gather(*(_take(archive, intake, digest, sizes[digest]) for digest in absent))
+            found = await together(_take(archive, intake, digest, sizes[digest]) for digest in absent)
             wrong = {digest: what for digest, what in zip(absent, found, strict=True) if what}
             if wrong and not keep_going:
                 digest, what = next(iter(wrong.items()))

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from server.operation import backup, fsck, read_only
+from server.operation import backup, fsck, move, read_only
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -11,4 +11,5 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     backup.add_backup(commands, common)
     backup.add_restore(commands, common)
     fsck.add_command(commands, common)
+    move.add_command(commands, common)
     read_only.add_command(commands, common)

@@ -7,6 +7,7 @@ from typing import Any
 
 from auth.audit.record import stamp
 from config.settings import Settings
+from registry.move import SEAL as MOVED
 from server.stores import existing_database
 from store.seals import Seal, break_seal, list_seals, put_seal
 
@@ -29,6 +30,11 @@ def add_command(commands: Any, common: argparse.ArgumentParser) -> None:
     on.add_argument("--reason", default=_REASON, metavar="TEXT", help="what clients are told")
     on.set_defaults(run=_switch_on)
     off = actions.add_parser("off", parents=[common], help="take changes again")
+    off.add_argument(
+        "--after-move",
+        action="store_true",
+        help="also in the store that a move has left behind; the other one must not be in use",
+    )
     off.set_defaults(run=_switch_off)
     status = actions.add_parser("status", parents=[common], help="whether changes are refused, since when and why")
     status.set_defaults(run=_show)
@@ -44,10 +50,12 @@ def _switch_on(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _switch_off(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG001 - commands are called alike
+def _switch_off(settings: Settings, options: argparse.Namespace) -> int:
     async def run() -> list[Seal]:
         async with existing_database(settings) as database:
             await database.write(lambda: break_seal(NAME))
+            if options.after_move:
+                await database.write(lambda: break_seal(MOVED))
             return await list_seals(database)
 
     left = asyncio.run(run())
