@@ -5,6 +5,7 @@ caller's permission, and only then the handler. Exactly one place renders errors
 """
 
 import asyncio
+import contextlib
 import hashlib
 import re
 from collections import Counter
@@ -219,6 +220,19 @@ class Dispatcher(Generic[P, A]):
             if known is None:
                 self._report(exception, http, route.call)
             return self._render(known or _fault(route), http, route)
+
+    def refuse(self, http: HttpCall, error: AwsError) -> HttpReply:
+        """The answer to a request that is not looked into: its head tells which protocol it speaks."""
+        route: _Route[P, A] = _Route(protocol=serialize.JSON)
+        target = http.header("X-Amz-Target")
+        if target is None:
+            _guess_protocol(http, route)
+            if "Action=" in http.query:
+                route.protocol = serialize.QUERY
+        else:
+            with contextlib.suppress(AwsError):
+                route.operation = self._find_target(target, route)
+        return self._render(error, http, route)
 
     async def _serve(self, http: HttpCall, route: _Route[P, A]) -> HttpReply:
         if _content_type(http) == _FORM:

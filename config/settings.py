@@ -106,6 +106,20 @@ class Registry:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    address_rate: float
+    address_burst: float
+    address_at_once: int
+    address_uploads: int
+    principal_rate: float
+    principal_burst: float
+    principal_at_once: int
+    principal_uploads: int
+    queue: int
+    longest_wait: float
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     enabled: bool
     keep_days: float
@@ -139,6 +153,7 @@ class Settings:
     database: DatabaseSettings
     backup: Backup
     registry: Registry
+    limits: Limits
     audit: Audit
     gc: Gc
     tls: Tls
@@ -285,6 +300,11 @@ def _check(settings: Settings) -> None:
     for path in ("gc.grace", "gc.settle", "storage.reserve"):
         if _get(settings, path) < 0:
             raise SettingsInvalid(f"{path} cannot be less than 0")
+    for key, value in ((entry.name, getattr(settings.limits, entry.name)) for entry in fields(settings.limits)):
+        if value < 0:
+            raise SettingsInvalid(f"limits.{key} cannot be less than 0")
+        if key.endswith("_burst") and 0 < value < 1:
+            raise SettingsInvalid(f"limits.{key} has to be 1 or more, or 0: a second's worth")
     if not settings.audit.keep_days > 0:
         raise SettingsInvalid("audit.keep_days has to be more than 0 days")
     if settings.audit.max_bytes < 1024 * 1024:

@@ -49,7 +49,7 @@ from registry.images import Images
 from registry.links import PREFIX as LINKS
 from registry.links import Links
 from registry.names import RegistryId
-from registry.oci.boundary import OciBoundary
+from registry.oci.boundary import OciBoundary, too_many
 from registry.oci.call import Call, Registry
 from registry.policies import Policies
 from registry.pull import Pull
@@ -60,6 +60,7 @@ from server.aws import AwsApi
 from server.first import FirstThings
 from server.hosts import Hosts, Networks, Origin
 from server.http import Exchange
+from server.limits import Limits, Refused
 from server.logs import Log
 from server.metrics import CONTENT_TYPE, Metrics
 from server.process import build, usage
@@ -80,6 +81,7 @@ _RETENTION = 60.0
 """Seconds between two looks for decisions that are too old."""
 READ_ONLY = "its settings say so (server.read_only)"
 _NOBODY = Caller(ANONYMOUS)
+_OPERATED = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class App:
@@ -100,6 +102,8 @@ class App:
         self.seals = Watch(self.database, time.monotonic, always=never)
         self.blobs = open_blobs(settings, ids=ids, clock=clock)
         self.metrics = Metrics(settings.data / "run", worker)
+        self._limits = Limits(settings.limits, count=self.metrics.add, observe=self.metrics.observe)
+        self._is_limited = bool(self._limits)
         self.hosts = Hosts(home, settings.server.public_url, settings.server.trusted_proxies)
         self._vault = Vault(first.server_keys)
         self._root = first.root
@@ -166,6 +170,7 @@ class App:
             report=self._report_operation,
             note=self.usage.note,
             count=partial(self.metrics.add, "aws_requests", 1.0),
+            limits=self._limits,
         )
         self.collector = Collector(
             self.database,
@@ -289,7 +294,7 @@ class App:
         self._under_way += 1
         self._uploads_under_way += visit.uploads
         try:
-            reply = await self._dispatch(visit)
+            reply = await self._enter(visit)
             visit.status = reply.status
         finally:
             self.metrics.request(visit.route, exchange.method, visit.status, visit.seconds)
@@ -297,9 +302,21 @@ class App:
                 self.metrics.add("errors")
         return reply
 
+    async def _enter(self, visit: Visit) -> Reply:
+        if not self._is_limited or visit.path in _OPERATED:
+            return await self._dispatch(visit)
+        try:
+            await self._limits.enter_address(visit)
+            return await self._dispatch(visit)
+        except Refused as error:
+            if visit.path == "/":
+                return self._aws.refuse(visit)
+            return too_many(error)
+
     def _end(self, visit: Visit, sent: int) -> None:
         """The last byte of the answer was handed over, or there is no answer."""
         exchange, metrics = visit.exchange, self.metrics
+        self._limits.leave(visit)
         received = exchange.received
         self._under_way -= 1
         self._uploads_under_way -= visit.uploads
@@ -319,6 +336,7 @@ class App:
                 principal=visit.principal,
                 agent=exchange.headers.get("User-Agent", ""),
                 request_id=exchange.request_id,
+                code=visit.code,
                 waited=visit.waited,
             )
 
@@ -349,6 +367,7 @@ class App:
                 registry=registry,
                 groups={},
                 caller=_NOBODY,
+                entered=partial(self._limits.enter_principal, visit) if self._is_limited else None,
                 circumstances=Circumstances(
                     source_ip=origin.client,
                     secure=origin.secure,
@@ -368,7 +387,7 @@ class App:
         if path == "/":
             visit.route = "aws"
             return await self._aws.answer(visit)
-        if path in {"/healthz", "/readyz", "/metrics"}:
+        if path in _OPERATED:
             visit.route = path
             if exchange.method not in {"GET", "HEAD"}:
                 return Reply(405, [("Allow", "GET, HEAD"), _TEXT], b"use GET\n")
@@ -464,6 +483,8 @@ class App:
             value = measure()
             if math.isfinite(value):
                 self.metrics.set(name, value)
+        for by in ("address", "principal"):
+            self.metrics.set("limits_waiting", self._limits.waiting(by), by)
 
     def _measure_machine(self) -> None:
         for name, value in usage().items():

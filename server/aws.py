@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from auth.access import ANONYMOUS, Access, Principal
 from auth.authorize import Gate, circumstances_of
 from auth.errors import AccessDenied
-from aws.dispatch import Authenticate, Call, Credential, Dispatcher, HttpCall, Service
+from aws.dispatch import Authenticate, Call, Credential, Dispatcher, HttpCall, HttpReply, Service
 from aws.errors import AwsError, Common
 from aws.model import Models
 from base.clock import Clock
 from base.web import Reply
+from registry.uploads import ClientGone
 from server.http import Exchange
+from server.limits import Limits, Refused
 from server.visit import Visit
 
 MAX_BODY = 32 * 1024 * 1024
@@ -38,6 +40,7 @@ class AwsApi:
         report: Callable[[Exception, str, str], None],
         note: Callable[[Principal, str, str], None],
         count: Callable[[str, str, str], None],
+        limits: Limits,
     ) -> None:
         """`report` is given a failure that nobody knows, the operation's name and the request's id; `note` who has
         signed a request, for which service and region; `count` the service and the operation that were called, and the
@@ -46,7 +49,8 @@ class AwsApi:
         self._report = report
         self._note = note
         self._count = count
-        self._principals: dict[str, str] = {}
+        self._limits = limits
+        self._visits: dict[str, Visit] = {}
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
         self._dispatcher = Dispatcher(
             Models(),
@@ -62,30 +66,20 @@ class AwsApi:
 
     async def answer(self, visit: Visit) -> Reply:
         """The reply; what it was about stands in `visit`. Raises ClientGone."""
-        exchange, origin, query = visit.exchange, visit.origin, visit.query
+        exchange = visit.exchange
         if exchange.method not in {"GET", "POST"}:
             return Reply(405, [("Allow", "GET, POST")], close=True)
         body: bytes | None = b""
         length = exchange.content_length
-        signed = "Authorization" in exchange.headers or "X-Amz-Signature=" in query
+        signed = "Authorization" in exchange.headers or "X-Amz-Signature=" in visit.query
         unread = not signed and (length is None or length > _LARGE)  # it will be refused whatever it says
         if not unread:
             await exchange.proceed()
             body = None if length is not None and length > MAX_BODY else await _read(exchange)
         if body is None:
             return _too_large()
-        call = HttpCall(
-            method=exchange.method,
-            path="/",
-            query=query,
-            headers=list(exchange.headers.items()),
-            body=body,
-            request_id=exchange.request_id,
-            source_ip=origin.client,
-            secure=origin.secure,
-            host=origin.host,
-            url=f"{origin.scheme}://{origin.host}",
-        )
+        call = _call(visit, body)
+        self._visits[exchange.request_id] = visit
         try:
             if len(body) > _LARGE:
                 async with self._large:
@@ -93,18 +87,34 @@ class AwsApi:
             else:
                 reply = await self._dispatcher.answer(call)
         finally:
-            visit.principal = self._principals.pop(exchange.request_id, "")
+            del self._visits[exchange.request_id]
+        return self._reply(visit, reply, close=unread)
+
+    def refuse(self, visit: Visit) -> Reply:
+        """The answer to who asks too often, before its request is looked at."""
+        length = visit.exchange.content_length
+        reply = self._dispatcher.refuse(_call(visit, b""), Common.THROTTLING.error())
+        return self._reply(visit, reply, close=length is None or length > _LARGE)
+
+    def _reply(self, visit: Visit, reply: HttpReply, *, close: bool) -> Reply:
         visit.operation, visit.code = reply.operation, reply.code
         if reply.service:
             visit.route = f"aws:{reply.service}"
             self._count(reply.service, reply.operation, reply.code)
         # every reply of the server carries the request's id
         headers = [field for field in reply.headers if field[0] != _REQUEST_ID]
-        return Reply(reply.status, headers, reply.body, close=unread)
+        return Reply(reply.status, headers, reply.body, close=close)
 
     async def _authorize(self, call: Call[Principal], accesses: tuple[Access, ...]) -> None:
-        self._principals[call.request_id] = call.principal.arn
+        visit = self._visits[call.request_id]
+        visit.principal = call.principal.arn
         self._note(call.principal, call.service, call.region)
+        if self._limits:
+            try:
+                patient = visit.exchange.received <= _LARGE  # the body is in memory
+                await self._limits.enter_principal(visit, call.principal, patient=patient)
+            except (Refused, ClientGone) as error:
+                raise Common.THROTTLING.error() from error
         try:
             await self._gate.authorize(call.principal, accesses, circumstances_of(call))
         except AccessDenied as error:
@@ -112,6 +122,22 @@ class AwsApi:
 
     def _failed(self, error: Exception, http: HttpCall, call: Call[Principal] | None) -> None:
         self._report(error, "" if call is None else f"{call.service}:{call.operation}", http.request_id)
+
+
+def _call(visit: Visit, body: bytes) -> HttpCall:
+    exchange, origin = visit.exchange, visit.origin
+    return HttpCall(
+        method=exchange.method,
+        path="/",
+        query=visit.query,
+        headers=list(exchange.headers.items()),
+        body=body,
+        request_id=exchange.request_id,
+        source_ip=origin.client,
+        secure=origin.secure,
+        host=origin.host,
+        url=f"{origin.scheme}://{origin.host}",
+    )
 
 
 async def _read(exchange: Exchange) -> bytes | None:

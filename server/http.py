@@ -135,6 +135,11 @@ class Exchange:
         return str(name[0]) if isinstance(name, tuple) else str(name or "")
 
     @property
+    def gone(self) -> bool:
+        """Whether the connection has ended."""
+        return self.transport is None or self.transport.is_closing()
+
+    @property
     def secure(self) -> bool:
         """Whether the connection is TLS."""
         return self._protocol.ssl_context is not None

@@ -52,17 +52,20 @@ class Log:
         principal: str,
         agent: str,
         request_id: str,
+        code: str = "",
         waited: float = 0.0,
         trace_id: str = "",
     ) -> None:
         """One request: `seconds` until the last byte of its answer was handed over, `waited` of them for a limit's turn;
-        `received` and `sent` bytes of bodies."""
+        `received` and `sent` bytes of bodies; the `code` of an AWS error."""
         if not self.access_enabled:
             return
         stamp = self._stamp(time.time())
         agent = agent[:_AGENT]
         if self._json:
-            more = f', "waited_ms": {waited * 1000:.2f}' if waited else ""
+            more = f', "code": "{code}"' if code else ""
+            if waited:
+                more += f', "waited_ms": {waited * 1000:.2f}'
             if trace_id:
                 more += f', "trace_id": "{trace_id}"'
             line = (

@@ -69,6 +69,10 @@ FAMILIES: tuple[Family, ...] = (
     Family("requests_under_way", Kind.SUM, "Requests that are being answered, their bodies included."),
     Family("uploads_under_way", Kind.SUM, "Of these, requests that bring bytes of blobs."),
     Family("connections", Kind.SUM, "Open connections."),
+    Family("limits_waited", Kind.COUNTER, "Requests that waited for their turn.", ("by",)),
+    Family("limits_wait_seconds", Kind.HISTOGRAM, "How long they did.", ("by",)),
+    Family("limits_waiting", Kind.SUM, "Requests that wait now.", ("by",)),
+    Family("limits_refused", Kind.COUNTER, "Requests that were refused because there were too many.", ("by",)),
     # decisions
     Family("decisions_allowed", Kind.COUNTER, "Decisions that let a request go on."),
     Family("decisions_denied", Kind.COUNTER, "Decisions that refused one."),

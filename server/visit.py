@@ -1,10 +1,13 @@
 """One request, from its first byte to the last of its answer: what the log, the metrics and a trace say of it."""
 
 import time
+from typing import TypeAlias
 
+from base.limits import Lanes, Turn
 from server.hosts import Origin
 from server.http import Exchange
 
+Held: TypeAlias = tuple[Lanes, Turn]
 CLIENT_GONE = 499
 """What the log and the metrics call a request whose client went away: it gets no answer."""
 
@@ -23,6 +26,7 @@ class Visit:
         "route",
         "started",
         "status",
+        "turns",
         "uploads",
         "waited",
     )
@@ -43,6 +47,9 @@ class Visit:
         self.principal = ""
         self.status = CLIENT_GONE
         self.waited = 0.0
+        """Seconds, for its turn."""
+        self.turns: list[Held] = []
+        """What it has of the limits."""
         self.uploads = exchange.method in _BRINGING and self._brings_blob()
 
     @property

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from auth import errors as auth_errors
 from auth.authenticate import Authenticator, Caller
+from base.limits import Refused
 from base.web import Reply
 from registry.errors import (
     TABLE,
@@ -84,7 +85,11 @@ class OciBoundary:
         return reply
 
     async def _authenticate(self, call: Call) -> Caller:
-        return await self._authenticator.authenticate(call.headers.get("Authorization"), region=call.registry.region)
+        header = call.headers.get("Authorization")
+        caller = await self._authenticator.authenticate(header, region=call.registry.region)
+        if call.entered is not None:
+            await call.entered(caller.principal)
+        return caller
 
     async def _authorize(self, route: Route, call: Call) -> None:
         if call.caller.claims is not None:
@@ -102,6 +107,8 @@ class OciBoundary:
             return self._auth(error, call, route)
         if isinstance(error, NoRoom | DatabaseFull):
             return _domain(StorageFull(str(error)), call)
+        if isinstance(error, Refused):
+            return too_many(error)
         if isinstance(error, Sealed):
             return _domain(ReadOnly(str(error)), call)
         if isinstance(error, DatabaseUnavailable | StoreUnavailable):
@@ -143,6 +150,11 @@ class OciBoundary:
         scope, action = found[0].scopes(found[1].get("name", ""))
         # who pushes also checks what is there
         return f"{scope}:{'pull,push' if action == 'push' else action}" if scope else ""
+
+
+def too_many(error: Refused) -> Reply:
+    """The answer to who asks too often (RFC 6585, 4)."""
+    return _error(429, "TOOMANYREQUESTS", str(error), [("Retry-After", str(error.retry_after))])
 
 
 def _domain(error: RegistryError, call: Call) -> Reply:

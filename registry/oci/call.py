@@ -1,12 +1,12 @@
 """One request on /v2/, as the handlers see it, and the room's use-cases that they call."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
-from auth.access import Access, Circumstances
+from auth.access import Access, Circumstances, Principal
 from auth.authenticate import Caller
 from auth.authorize import Gate
 from base.clock import Clock
@@ -33,6 +33,10 @@ class RequestHeaders(Protocol):
     def get(self, name: str, /) -> str | None: ...
 
 
+Entered: TypeAlias = Callable[[Principal], Awaitable[None]]
+"""Told who calls, once that is known. It may wait, and raises base.limits.Refused where that one calls too often."""
+
+
 @dataclass(slots=True)
 class Call:
     """A request, routed and authenticated."""
@@ -51,6 +55,7 @@ class Call:
     circumstances: Circumstances
     route: str = ""
     """The template of the route that was found: for logs, metrics and traces."""
+    entered: Entered | None = None
     _parameters: list[tuple[str, str]] | None = field(default=None)
     _name: RepositoryName | None = field(default=None)
 

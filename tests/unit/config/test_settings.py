@@ -163,6 +163,8 @@ def test_booleans_and_lists_may_be_written_as_people_write_them():
     (["[database]", "url = 'mysql://x'"], "database.url has to be sqlite:///"),
     (["[gc]", "interval = 0"], "gc.interval has to be more than 0 seconds"),
     (["[gc]", "grace = -1"], "gc.grace cannot be less than 0"),
+    (["[limits]", "address_rate = -1"], "limits.address_rate cannot be less than 0"),
+    (["[limits]", "principal_burst = 0.5"], "limits.principal_burst has to be 1 or more"),
     (["[registry]", "upload_expiry = -5"], "registry.upload_expiry has to be more than 0 seconds"),
     (["[server"], "is not TOML"),
 ])  # fmt: skip
