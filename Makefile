@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ROOMS := base store aws auth registry server config
+# what runs a second time with servers that keep what they keep in PostgreSQL and S3
+SHARED := $(addprefix tests/wire/,test_oci.py test_access.py test_freshness.py ecr audit sts/test_sessions.py \
+	$(addprefix iam/test_,access_keys.py users.py roles.py policies.py workers.py))
 
 .PHONY: help serve test check bench lock clean
 
@@ -18,6 +21,7 @@ serve: $(VENV)/.serve
 
 test: check
 	$(BIN)/python -m pytest $(PYTEST)
+	$(if $(PYTEST),,$(BIN)/python -m pytest --backing postgres+s3 $(SHARED))
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check $(ROOMS) tests bench plugins
