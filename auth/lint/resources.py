@@ -46,8 +46,8 @@ def check(part: Part, ground: Ground) -> Iterator[Finding]:
 
 
 def _check_fit(part: Part, resources: Listed, ground: Ground) -> Iterator[Finding]:
-    """Of a statement whose actions are all known: resources without an action, actions without a resource."""
-    if resources.excluded or not ground.is_known(part):
+    """Known actions without a resource, and resources without an action where all actions are known."""
+    if resources.excluded or part.actions.excluded:
         return
     actions = ground.actions(part)
     shapes = [ground.resource_shape(one.text) for one in resources.values]
@@ -56,7 +56,7 @@ def _check_fit(part: Part, resources: Listed, ground: Ground) -> Iterator[Findin
     by_types: dict[tuple[str, ...], bool] = {}
 
     def fits(action: Action) -> bool:
-        names = (action.service,) if action.types is None else tuple(one.arn for one in action.types)
+        names = _about(action)
         known = by_types.get(names)
         if known is None:
             known = by_types[names] = star or any(_is_about(shape, action) for shape in shapes)
@@ -64,9 +64,9 @@ def _check_fit(part: Part, resources: Listed, ground: Ground) -> Iterator[Findin
 
     unfit = False
     for written in part.actions.values:
-        matched = ground.catalogue.matching(written.text)
+        matched = () if written.text.startswith("*") else ground.catalogue.matching(written.text)
         without = [one for one in matched if not fits(one)]
-        if len(without) == len(matched):
+        if matched and len(without) == len(matched):
             unfit = True
             yield found("action-without-resource", part, written.at, _without_resource(written, without, resources))
         elif without and part.allows and not ground.is_ceiling:
@@ -75,14 +75,19 @@ def _check_fit(part: Part, resources: Listed, ground: Ground) -> Iterator[Findin
             if needing:
                 message = f'of {written.text} these are about no resource and need Resource "*": {_named(needing)}'
             yield found("left-out-by-resource", part, written.at, message)
-    if unfit and len(resources.values) == 1:
-        return  # the same thing, said of the resource
-    distinct = {one.types: one for one in actions}.values()
+    if (unfit and len(resources.values) == 1) or not ground.is_known(part):
+        return  # the same thing, said of the resource; or there may be an action that is about it
+    distinct = {_about(one): one for one in actions}.values()
     for written, shape in zip(resources.values, shapes, strict=True):
         if written.text != "*" and not any(_is_about(shape, action) for action in distinct):
             about = listed(sorted({one.name for action in actions for one in action.types or ()})) or "no resource"
             message = f"none of the actions is about {written.text}; what they are about: {about}"
             yield found("unfit-resource", part, written.at, message)
+
+
+def _about(action: Action) -> tuple[str, ...]:
+    """Alike of actions about the same."""
+    return (action.service,) if action.types is None else tuple(one.arn for one in action.types)
 
 
 def _is_about(shape: Shape, action: Action) -> bool:

@@ -96,12 +96,12 @@ def parse_context(text: str) -> tuple[str, Value]:
 
 
 def accesses(actions: Sequence[str], resources: Sequence[str]) -> list[Access]:
-    """Each action on each resource, once. An action that is about no resource is asked about `*`, as services do."""
+    """On each resource each action, once. An action that is about no resource is asked about `*`, as services do."""
     known = catalogue()
     found: dict[Access, None] = {}
-    for name in actions:
-        action = known.action(name)
-        for resource in resources:
+    for resource in resources:
+        for name in actions:
+            action = known.action(name)
             nothing = action is not None and action.types == ()
             found[Access(name, "*" if nothing else resource)] = None
     return list(found)

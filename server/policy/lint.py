@@ -123,6 +123,7 @@ def _print(linted: Sequence[Linted], refused: Sequence[str], form: str) -> None:
         for one in linted:
             for line in _lines(one):
                 print(line)
+    sys.stdout.flush()
     for message in refused:
         print(f"longshore: {message}", file=sys.stderr)
     if form == "text":

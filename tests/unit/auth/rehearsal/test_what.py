@@ -64,8 +64,8 @@ def test_an_action_that_is_about_no_resource_is_asked_about_everything():
     found = accesses(["ecr:PutImage", "ecr:GetAuthorizationToken"], [APP, f"{APP}2"])
     assert found == [
         Access("ecr:PutImage", APP),
-        Access("ecr:PutImage", f"{APP}2"),
         Access("ecr:GetAuthorizationToken", "*"),
+        Access("ecr:PutImage", f"{APP}2"),
     ]
 
 
