@@ -237,8 +237,7 @@ class Dispatcher(Generic[P, A]):
     async def _serve(self, http: HttpCall, route: _Route[P, A]) -> HttpReply:
         if _content_type(http) == _FORM:
             route.protocol = serialize.QUERY
-        fields = _form_fields(http)
-        route.operation = name = self._find(http, fields, route)
+        route.operation = name = self._find(http, route)
         bound = route.bound
         assert bound is not None
         row, model = bound.operations[name]
@@ -246,11 +245,13 @@ class Dispatcher(Generic[P, A]):
         if row.signed:
             claim = self._claim(http, bound)
             region = claim.region
-            credential = await self._prove(claim, http, bound)
+            credential = await self._prove(claim, await self._credential(claim), http, bound)
+        elif len(http.body) > _LARGE_BODY:
+            raise Common.MALFORMED_INPUT.error(f"a request without a signature may have {_LARGE_BODY} bytes")
         route.call = Call(
             service=bound.service.name,
             operation=name,
-            params=await _perhaps_apart(http.body, lambda: _parameters(bound, model, http, fields)),
+            params=await _perhaps_apart(http.body, lambda: _parameters(bound, model, http)),
             principal=credential.principal,
             account=credential.account,
             region=region,
@@ -267,21 +268,39 @@ class Dispatcher(Generic[P, A]):
         await self._authorize(route.call, tuple(await wanted if isinstance(wanted, Awaitable) else wanted))
         return _success(bound, model, await row.handler(route.call), route, http.request_id)
 
+    async def screen(self, http: HttpCall) -> HttpReply | None:
+        """The refusal that a JSON request will get whatever its body says, which need not have come yet; None where that
+        depends on it."""
+        route: _Route[P, A] = _Route(protocol=serialize.JSON)
+        try:
+            target = http.header("X-Amz-Target")
+            if target is not None:
+                route.operation = self._find_target(target, route)
+                assert route.bound is not None
+                if route.bound.operations[route.operation][0].signed:
+                    await self._credential(self._claim(http, route.bound))
+        except AwsError as error:
+            return self._render(error, http, route)
+        except Exception as exception:  # noqa: BLE001 - the boundary
+            known = self._known(exception)
+            if known is None:
+                self._report(exception, http, route.call)
+            return self._render(known or _fault(route), http, route)
+        return None
+
     # --- whom it is for
 
-    def _find(self, http: HttpCall, fields: list[tuple[str, str]], route: _Route[P, A]) -> str:
+    def _find(self, http: HttpCall, route: _Route[P, A]) -> str:
         """The operation's name; sets the route's service. Raises AwsError."""
         target = http.header("X-Amz-Target")
         if target is not None:
             route.protocol = serialize.JSON
             return self._find_target(target, route)
-        first: dict[str, str] = {}
-        for name, value in fields:
-            first.setdefault(name, value)
-        action = first.get("Action")
+        fields = {**_named(http.body if _holds_form(http) else b""), **_named(http.query)}
+        action = fields.get("Action")
         if action is not None:
             route.protocol = serialize.QUERY
-            return self._find_action(action, first.get("Version"), http, route)
+            return self._find_action(action, fields.get("Version"), http, route)
         _guess_protocol(http, route)
         scope = sigv4.scope_service(http)
         named = "" if scope is None else f" of {_short(scope)}"
@@ -330,10 +349,15 @@ class Dispatcher(Generic[P, A]):
         )
         return sigv4.parse(http, expected)
 
-    async def _prove(self, claim: sigv4.Claim, http: HttpCall, bound: _Bound[P, A]) -> Credential[P]:
+    async def _credential(self, claim: sigv4.Claim) -> Credential[P]:
         credential = await self._authenticate(claim)
         if credential is None:
             raise Common.UNRECOGNIZED_CLIENT.error()
+        return credential
+
+    async def _prove(
+        self, claim: sigv4.Claim, credential: Credential[P], http: HttpCall, bound: _Bound[P, A]
+    ) -> Credential[P]:
         digest = await _perhaps_apart(http.body, lambda: hashlib.sha256(http.body).hexdigest())
         explain = bound.model.protocol == serialize.QUERY
         sigv4.verify(claim, http, credential.secret_access_key, self._keys, body_digest=digest, explain=explain)
@@ -359,21 +383,22 @@ class Dispatcher(Generic[P, A]):
         return _reply(status, body, route, http.request_id, code=error.code)
 
 
-def _form_fields(http: HttpCall) -> list[tuple[str, str]]:
-    """The fields of a Query request, wherever they stand; none for a JSON request."""
-    if http.header("X-Amz-Target") is not None:
-        return []
-    fields = parse.parse_form(http.query)
-    if http.body and _content_type(http) in {"", _FORM}:
-        fields += parse.parse_form(http.body)
-    return fields
+def _named(text: str | bytes) -> dict[str, str]:
+    """Which operation the fields of a Query request name."""
+    return parse.pick_fields(text, ("Action", "Version"))
 
 
-def _parameters(
-    bound: _Bound[Any, Any], model: OperationModel, http: HttpCall, fields: list[tuple[str, str]]
-) -> dict[str, Any]:
+def _holds_form(http: HttpCall) -> bool:
+    """Whether the body of a Query request has fields; so may the query, whose come first."""
+    return bool(http.body) and _content_type(http) in {"", _FORM}
+
+
+def _parameters(bound: _Bound[Any, Any], model: OperationModel, http: HttpCall) -> dict[str, Any]:
     """Parsed and found to be as the model wants them. Raises AwsError."""
     if bound.model.protocol == serialize.QUERY:
+        fields = parse.parse_form(http.query)
+        if _holds_form(http):
+            fields += parse.parse_form(http.body)
         parameters = parse.parse_query(model.input, fields)
     else:
         parameters = parse.parse_json(model.input, http.body)

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 from urllib.parse import unquote_to_bytes
@@ -20,6 +20,7 @@ from aws.model import Kind, Shape
 
 MOST_FIELDS: Final = 20_000
 """Fields of a Query request."""
+_LONGEST_PICKED: Final = 1000
 _DEEPEST: Final = 64
 _BASE64_STEP: Final = 1 << 20  # a multiple of 4
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -282,18 +283,37 @@ def _timestamp(value: float | str) -> datetime:
 
 def parse_form(text: str | bytes) -> list[tuple[str, str]]:
     """Names and values of application/x-www-form-urlencoded. Raises AwsError (MalformedInput)."""
-    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-    if raw.count(b"&") >= MOST_FIELDS:
-        raise Common.MALFORMED_INPUT.error(f"a request may have {MOST_FIELDS} fields")
     pairs: list[tuple[str, str]] = []
     try:
-        for field in raw.split(b"&"):
+        for field in _split(text):
             if field:
                 name, _, value = field.partition(b"=")
                 pairs.append((_unquote(name), _unquote(value)))
     except UnicodeDecodeError as error:
         raise Common.MALFORMED_INPUT.error("the request is not UTF-8") from error
     return pairs
+
+
+def pick_fields(text: str | bytes, wanted: Collection[str]) -> dict[str, str]:
+    """The first value of each field that is wanted. Nothing else is decoded, for this is done for anybody who asks: a
+    value is cut where it is too long to mean anything. Raises AwsError (MalformedInput)."""
+    names = {name.encode(): name for name in wanted}
+    picked: dict[str, str] = {}
+    for field in _split(text):
+        start, _, value = field[: 2 * _LONGEST_PICKED].partition(b"=")
+        if start in names and names[start] not in picked:
+            try:
+                picked[names[start]] = _unquote(value[:_LONGEST_PICKED])
+            except UnicodeDecodeError as error:
+                raise Common.MALFORMED_INPUT.error("the request is not UTF-8") from error
+    return picked
+
+
+def _split(text: str | bytes) -> list[bytes]:
+    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    if raw.count(b"&") >= MOST_FIELDS:
+        raise Common.MALFORMED_INPUT.error(f"a request may have {MOST_FIELDS} fields")
+    return raw.split(b"&")
 
 
 def _unquote(raw: bytes) -> str:
@@ -333,6 +353,8 @@ def parse_query(shape: Shape | None, pairs: Iterable[tuple[str, str]]) -> dict[s
         return {}
     root = _Field()
     for name, value in pairs:
+        if name.count(".") > _DEEPEST:  # each part costs hundreds of bytes
+            raise Common.MALFORMED_INPUT.error(f"nested too deep: a field's name has more than {_DEEPEST} dots")
         field = root
         for step in name.split("."):
             child = field.children.get(step)

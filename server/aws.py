@@ -1,8 +1,8 @@
 """The AWS APIs on `/`: from the server's requests to the dispatcher's calls and back."""
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from auth.access import ANONYMOUS, Access, Principal
 from auth.authorize import Gate, circumstances_of
@@ -19,6 +19,8 @@ from server.visit import Visit
 
 MAX_BODY = 32 * 1024 * 1024
 """Bytes: a layer part of 20 MiB in base64, and what goes with it."""
+MAX_FORM = 1024 * 1024
+"""Bytes of a Query request, which has no blobs: the largest ones bring policies to the simulator."""
 _REQUEST_ID = "x-amzn-RequestId"
 _LARGE = 128 * 1024
 _LARGE_AT_ONCE = 2
@@ -69,31 +71,40 @@ class AwsApi:
         exchange = visit.exchange
         if exchange.method not in {"GET", "POST"}:
             return Reply(405, [("Allow", "GET, POST")], close=True)
-        body: bytes | None = b""
-        length = exchange.content_length
-        signed = "Authorization" in exchange.headers or "X-Amz-Signature=" in visit.query
-        unread = not signed and (length is None or length > _LARGE)  # it will be refused whatever it says
-        if not unread:
-            await exchange.proceed()
-            body = None if length is not None and length > MAX_BODY else await _read(exchange)
-        if body is None:
-            return _too_large()
-        call = _call(visit, body)
         self._visits[exchange.request_id] = visit
         try:
-            if len(body) > _LARGE:
-                async with self._large:
-                    reply = await self._dispatcher.answer(call)
-            else:
-                reply = await self._dispatcher.answer(call)
+            reply, unread = await self._ask(exchange, _call(visit))
         finally:
             del self._visits[exchange.request_id]
         return self._reply(visit, reply, close=unread)
 
+    async def _ask(self, exchange: Exchange, call: HttpCall) -> tuple[HttpReply, bool]:
+        """The answer, and whether the body was left unread: of a large one it is looked first whether it will be refused
+        whatever it says."""
+        length = exchange.content_length
+        if length is None or length > _LARGE:
+            if "Authorization" not in exchange.headers and "X-Amz-Signature=" not in call.query:
+                return await self._dispatcher.answer(call), True
+            refusal = await self._dispatcher.screen(call)
+            if refusal is not None:
+                return refusal, True
+        most = MAX_BODY if "X-Amz-Target" in exchange.headers else MAX_FORM
+        if length is not None and length > most:
+            return self._dispatcher.refuse(call, _too_large(most)), True
+        await exchange.proceed()
+        body = await _read(exchange, most)
+        if body is None:
+            return self._dispatcher.refuse(call, _too_large(most)), True
+        call = replace(call, body=body)
+        if len(body) <= _LARGE:
+            return await self._dispatcher.answer(call), False
+        async with self._large:
+            return await self._dispatcher.answer(call), False
+
     def refuse(self, visit: Visit) -> Reply:
         """The answer to who asks too often, before its request is looked at."""
         length = visit.exchange.content_length
-        reply = self._dispatcher.refuse(_call(visit, b""), Common.THROTTLING.error())
+        reply = self._dispatcher.refuse(_call(visit), Common.THROTTLING.error())
         return self._reply(visit, reply, close=length is None or length > _LARGE)
 
     def _reply(self, visit: Visit, reply: HttpReply, *, close: bool) -> Reply:
@@ -124,14 +135,15 @@ class AwsApi:
         self._report(error, "" if call is None else f"{call.service}:{call.operation}", http.request_id)
 
 
-def _call(visit: Visit, body: bytes) -> HttpCall:
+def _call(visit: Visit) -> HttpCall:
+    """Without its body."""
     exchange, origin = visit.exchange, visit.origin
     return HttpCall(
         method=exchange.method,
         path="/",
         query=visit.query,
         headers=list(exchange.headers.items()),
-        body=body,
+        body=b"",
         request_id=exchange.request_id,
         source_ip=origin.client,
         secure=origin.secure,
@@ -140,12 +152,12 @@ def _call(visit: Visit, body: bytes) -> HttpCall:
     )
 
 
-async def _read(exchange: Exchange) -> bytes | None:
+async def _read(exchange: Exchange, most: int) -> bytes | None:
     """The whole body, or None where it is too large."""
     body = exchange.body
     pieces: list[bytes] = []
     size = 0
-    while size <= MAX_BODY:
+    while size <= most:
         some = await body.read(1024 * 1024)
         if not some:
             return b"".join(pieces)
@@ -154,9 +166,5 @@ async def _read(exchange: Exchange) -> bytes | None:
     return None
 
 
-def _too_large() -> Reply:
-    document = {
-        "__type": "RequestEntityTooLargeException",
-        "message": f"The request's body has more than {MAX_BODY} bytes.",
-    }
-    return Reply(413, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(document).encode(), close=True)
+def _too_large(most: int) -> AwsError:
+    return AwsError("RequestEntityTooLargeException", f"The request's body has more than {most} bytes.", status=413)

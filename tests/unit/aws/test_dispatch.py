@@ -33,6 +33,18 @@ class _Denied(Exception):
     """Another, whose translation fails."""
 
 
+def _http(request: SignedRequest, **changes: Any) -> HttpCall:
+    facts = {field.name: getattr(request, field.name) for field in dataclasses.fields(SignedRequest)}
+    return HttpCall(
+        **{**facts, **changes},
+        request_id="11111111-2222-3333-4444-555555555555",
+        source_ip="127.0.0.1",
+        secure=False,
+        host="127.0.0.1:5000",
+        url="http://127.0.0.1:5000",
+    )
+
+
 class _House:
     """A dispatcher over two services, and what it was asked."""
 
@@ -111,17 +123,7 @@ class _House:
         return None
 
     async def answer(self, request: SignedRequest, **changes: Any) -> HttpReply:
-        facts = {field.name: getattr(request, field.name) for field in dataclasses.fields(SignedRequest)}
-        return await self.dispatcher.answer(
-            HttpCall(
-                **{**facts, **changes},
-                request_id="11111111-2222-3333-4444-555555555555",
-                source_ip="127.0.0.1",
-                secure=False,
-                host="127.0.0.1:5000",
-                url="http://127.0.0.1:5000",
-            )
-        )
+        return await self.dispatcher.answer(_http(request, **changes))
 
     async def refusal(self, request: SignedRequest, **changes: Any) -> tuple[int, dict[str, Any]]:
         reply = await self.answer(request, **changes)
@@ -263,6 +265,21 @@ def test_an_unsigned_operation_needs_no_signature(house: _House):
     assert house.claims == []
 
 
+async def test_an_unsigned_operation_takes_small_bodies_only(house: _House):
+    body = urlencode({"Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15", "Policy": "x" * 200_000}).encode()
+    headers = [("Content-Type", "application/x-www-form-urlencoded")]
+    reply = await house.answer(SignedRequest(method="POST", path="/", query="", headers=headers, body=body))
+    assert (reply.status, house.calls) == (400, [])
+    assert b"a request without a signature may have 131072 bytes" in reply.body
+
+
+async def test_of_a_form_only_the_name_of_the_operation_is_read_before_its_signature_is_proven(house: _House):
+    body = b"Action=GetUser&Version=2010-05-08&UserName=%ff"
+    headers = [("Content-Type", "application/x-www-form-urlencoded")]
+    request = SignedRequest(method="POST", path="/", query="", headers=headers, body=body)
+    assert b"<Code>MissingAuthenticationToken</Code>" in (await house.answer(request)).body
+
+
 @pytest.mark.parametrize(
     ("changes", "codes", "statuses"),
     [
@@ -355,6 +372,25 @@ async def test_a_large_body_is_parsed_or_refused(house: _House):
     unknown = b'{"repositoryName": "a/b", "x": "' + b"x" * 1_000_000 + b'"}'
     assert (await house.answer(_json_request("CreateRepository", unknown))).status == 200
     assert house.calls[0].params == {"repositoryName": "a/b"}
+
+
+async def test_a_request_is_screened_before_its_body_has_come(house: _House):
+    """As far as that goes: who claims a key that may sign may still have signed something else."""
+
+    async def screened(request: SignedRequest) -> str:
+        reply = await house.dispatcher.screen(_http(request))
+        return "" if reply is None else json.loads(reply.body)["__type"]
+
+    signed = _json_request("UploadLayerPart", b"{}")
+    assert await screened(dataclasses.replace(signed, body=b"")) == ""
+    house.token = "another"
+    assert await screened(signed) == "ExpiredTokenException"
+    assert await screened(dataclasses.replace(signed, headers=[("X-Amz-Target", f"{_ECR}.UploadLayerPart")])) == (
+        "MissingAuthenticationTokenException"
+    )
+    assert await screened(dataclasses.replace(signed, headers=[("X-Amz-Target", "x.y")])) == "UnknownOperationException"
+    assert await screened(dataclasses.replace(signed, headers=[])) == "", "a form: its body says what it is for"
+    assert (house.calls, house.asked) == ([], [])
 
 
 async def test_the_operation_comes_before_the_signature(house: _House):

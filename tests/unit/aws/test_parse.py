@@ -284,8 +284,17 @@ def test_forms_are_bounded_and_utf_8():
     assert _refusal(parse.parse_query, RECURSIVE, [("deeper." * 500 + "text", "a")]).startswith("nested too deep")
 
 
-def test_long_names_are_read_in_linear_time():
-    assert _query("a." * 500_000 + "=1") == {}
+def test_names_of_endless_depth_cost_nothing():
+    assert _refusal(_query, "a." * 500_000 + "=1").startswith("nested too deep")
+
+
+def test_picked_fields_are_the_first_of_their_names_and_all_that_is_decoded():
+    wanted = ("Action", "Version")
+    assert parse.pick_fields("x=%ff&Action=Get%55ser&Action=Other&Versions=1", wanted) == {"Action": "GetUser"}
+    assert parse.pick_fields(b"Version=&Action", wanted) == {"Version": "", "Action": ""}
+    assert len(parse.pick_fields("Action=" + "a" * 1_000_000, wanted)["Action"]) < 10_000
+    assert _refusal(lambda text: parse.pick_fields(text, wanted), "Action=%ff") == "the request is not UTF-8"
+    assert _refusal(lambda text: parse.pick_fields(text, wanted), "a&" * 20_000) == "a request may have 20000 fields"
 
 
 @settings(derandomize=True, deadline=None)

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from tests.live import LiveServer
@@ -309,11 +312,36 @@ def test_a_layer_put_by_the_api_is_mounted_over_v2(ecr: "ECRClient", root: Clien
 
 @pytest.mark.parametrize("length", [32 * MIB + 1, 10**15])
 def test_a_body_that_is_too_large_is_refused_unread(server: LiveServer, length: int) -> None:
+    credentials = Credentials(server.access_key_id, server.secret_access_key)
+    target = {"X-Amz-Target": "AmazonEC2ContainerRegistry_V20150921.UploadLayerPart"}
+    claim = AWSRequest("POST", f"{server.url}/", headers=target)
+    SigV4Auth(credentials, "ecr", "us-east-1").add_auth(claim)
+    fields = [f"{name}: {value}" for name, value in claim.headers.items() if name != "Authorization"]
     with Wire(server) as wire:
-        wire.send(request("POST", "/", f"Content-Length: {length}", authorization="AWS4-HMAC-SHA256 x"))
+        wire.send(
+            request("POST", "/", *fields, f"Content-Length: {length}", authorization=claim.headers["Authorization"])
+        )
         answer = wire.receive()
         assert answer.status == 413
         assert answer.json["__type"] == "RequestEntityTooLargeException"
+
+
+@pytest.mark.parametrize("length", [MIB + 1, 32 * MIB])
+def test_a_large_form_is_refused_unread(server: LiveServer, length: int) -> None:
+    with Wire(server) as wire:
+        form = "Content-Type: application/x-www-form-urlencoded"
+        wire.send(request("POST", "/", form, f"Content-Length: {length}", authorization="AWS4-HMAC-SHA256 x"))
+        answer = wire.receive()
+        assert answer.status == 413
+        assert b"<Code>RequestEntityTooLargeException</Code>" in answer.body
+
+
+def test_a_large_body_by_nobody_who_is_known_is_refused_unread(server: LiveServer) -> None:
+    with Wire(server) as wire:
+        target = "X-Amz-Target: AmazonEC2ContainerRegistry_V20150921.UploadLayerPart"
+        wire.send(request("POST", "/", target, f"Content-Length: {MIB}", authorization="AWS4-HMAC-SHA256 x"))
+        assert wire.receive().json["__type"] == "IncompleteSignatureException"
+        assert wire.ends()
 
 
 def test_a_large_body_that_nobody_signed_is_refused_unread(server: LiveServer) -> None:
