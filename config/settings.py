@@ -20,6 +20,7 @@ _SECRETS = {
     ("database", "url"),
     ("storage", "s3_secret_access_key"),
     ("backup", "s3_secret_access_key"),
+    ("telemetry", "headers"),
 }
 
 
@@ -134,6 +135,14 @@ class Gc:
     orphan_interval: float
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Telemetry:
+    endpoint: str
+    headers: str
+    sample_ratio: float
+    service_name: str
+
+
 @dataclass(frozen=True, slots=True)
 class Tls:
     certificate: str
@@ -157,6 +166,7 @@ class Settings:
     audit: Audit
     gc: Gc
     tls: Tls
+    telemetry: Telemetry
 
     @property
     def data(self) -> Path:
@@ -330,6 +340,7 @@ def _check(settings: Settings) -> None:
         raise SettingsInvalid(
             "database.url has to be sqlite:///path/to/file or postgresql://user:password@host/database"
         )
+    _check_telemetry(settings.telemetry)
     _check_s3(settings.storage)
     for path in ("server.trusted_proxies", "storage.s3_redirect_except"):
         for network in _get(settings, path):
@@ -337,6 +348,16 @@ def _check(settings: Settings) -> None:
                 ipaddress.ip_network(network)
             except ValueError as error:
                 raise SettingsInvalid(f"{path}: `{network}` is not a network such as 10.0.0.0/8") from error
+
+
+def _check_telemetry(telemetry: Telemetry) -> None:
+    if telemetry.endpoint and not telemetry.endpoint.startswith(("http://", "https://")):
+        raise SettingsInvalid(f"telemetry.endpoint has to begin with http:// or https://, not `{telemetry.endpoint}`")
+    if not 0 <= telemetry.sample_ratio <= 1:
+        raise SettingsInvalid("telemetry.sample_ratio has to be a number from 0 to 1")
+    for part in filter(None, map(str.strip, telemetry.headers.split(","))):
+        if "=" not in part.removeprefix("="):
+            raise SettingsInvalid("telemetry.headers has to be name=value, several of them with commas between")
 
 
 def _check_s3(storage: Storage) -> None:

@@ -13,7 +13,7 @@ from auth.access import ANONYMOUS, Circumstances
 from auth.audit.recorder import PERIOD, Recorder
 from auth.audit.trail import Trail
 from auth.authenticate import Authenticator, Caller
-from auth.authorize import Gate
+from auth.authorize import Gate, Judgement
 from auth.credentials import Keyring
 from auth.directory import Directory
 from auth.epoch import Epoch
@@ -63,10 +63,13 @@ from server.http import Exchange
 from server.limits import Limits, Refused
 from server.logs import Log
 from server.metrics import CONTENT_TYPE, Metrics
+from server.probe import Probe
 from server.process import build, usage
 from server.stores import open_blobs, open_database
+from server.telemetry import open_telemetry
 from server.token import TokenService
 from server.visit import Visit
+from server.watched import WatchedBlobs, WatchedDatabase
 from store.database import Database, DatabaseFull, DatabaseUnavailable, Sealed
 from store.leases import drop_lease, take_lease
 from store.seals import Heeding, Unwritable, Watch
@@ -94,14 +97,21 @@ class App:
         self._new_request_id = ids = RandomIds()
         clock = time.time
         home = RegistryId(settings.account.id, settings.account.region)
-        database = open_database(settings)
+        self.metrics = Metrics(settings.data / "run", worker)
+        self._telemetry = open_telemetry(settings, metrics=self.metrics, log=log)
+        tracer = None if self._telemetry is None else self._telemetry.tracer
+        database = WatchedDatabase(
+            open_database(settings), Probe("database", ("read", "write", "commit"), self.metrics, tracer)
+        )
         never = READ_ONLY if settings.server.read_only else ""
         # what this process notes on its own account heeds no seal
         self._notes: Database = Unwritable(database, never) if never else database
         self.database = Heeding(self._notes)
         self.seals = Watch(self.database, time.monotonic, always=never)
-        self.blobs = open_blobs(settings, ids=ids, clock=clock)
-        self.metrics = Metrics(settings.data / "run", worker)
+        self.blobs = WatchedBlobs(
+            open_blobs(settings, ids=ids, clock=clock),
+            Probe("store", ("open", "read", "write", "seal", "delete", "url"), self.metrics, tracer),
+        )
         self._limits = Limits(settings.limits, count=self.metrics.add, observe=self.metrics.observe)
         self._is_limited = bool(self._limits)
         self.hosts = Hosts(home, settings.server.public_url, settings.server.trusted_proxies)
@@ -129,7 +139,7 @@ class App:
             },
             clock=clock,
             anonymous_pull=settings.auth.anonymous_pull,
-            record=self.recorder.record,
+            record=self._recording(),
         )
         apart = Networks(settings.storage.s3_redirect_except)
         pull = Pull(
@@ -202,11 +212,24 @@ class App:
             "uploads_under_way": lambda: self._uploads_under_way,
             "audit_records_waiting": lambda: self.recorder.unwritten,
             "epoch_age_seconds": lambda: self.epoch.age,
+            "database_waiting": lambda: database.waiting,
         }
         """Gauges by their names in the metrics, and what tells them."""
         self.metrics.set("build_info", 1.0, *build())
         self.metrics.set("worker_start_time_seconds", clock(), str(worker))
         self.ready = False
+
+    def _recording(self) -> Callable[[Judgement], None]:
+        """What the gate hands its decisions to."""
+        telemetry = self._telemetry
+        if telemetry is None:
+            return self.recorder.record
+
+        def record(judgement: Judgement) -> None:
+            self.recorder.record(judgement)
+            telemetry.note(judgement)
+
+        return record
 
     def _iam(self) -> Iam:
         return Iam(
@@ -256,6 +279,8 @@ class App:
         await self.signing.load()
         self._loops.start("metrics", self._save_metrics)
         self._loops.start("signing-keys", self._refresh_keys)
+        if self._telemetry is not None:
+            self._loops.start("telemetry", self._telemetry.exporter.send)
         if not self._settings.server.read_only:
             self._loops.start("pulls", self._pull.record)
             self._loops.start("usage", self.usage.record)
@@ -283,6 +308,8 @@ class App:
             await self._notes.write(lambda: drop_lease("collector", self._holder), durable=False)
         await self.blobs.close()
         await self.database.close()
+        if self._telemetry is not None:
+            await self._telemetry.exporter.close()
 
     async def handle(self, exchange: Exchange) -> Reply:
         """Answer one request; log and count it."""
@@ -290,6 +317,8 @@ class App:
         headers = exchange.headers
         origin = self.hosts.origin(exchange.peer, headers.get("Host", ""), exchange.secure, headers)
         visit = Visit(exchange, origin)
+        if self._telemetry is not None and visit.path not in _OPERATED:
+            self._telemetry.begin(visit)
         exchange.on_end = partial(self._end, visit)
         self._under_way += 1
         self._uploads_under_way += visit.uploads
@@ -324,6 +353,8 @@ class App:
             metrics.add("http_received_bytes", received, visit.route)
         if sent:
             metrics.add("http_sent_bytes", sent, visit.route)
+        if self._telemetry is not None:
+            self._telemetry.end(visit, path=_shown(visit), received=received, sent=sent)
         if self._log.access_enabled:
             self._log.access(
                 method=exchange.method,
@@ -338,6 +369,7 @@ class App:
                 request_id=exchange.request_id,
                 code=visit.code,
                 waited=visit.waited,
+                trace_id=visit.trace_id,
             )
 
     def unreadable(self, exchange: Exchange, status: int, reason: str) -> None:
@@ -381,7 +413,9 @@ class App:
                 reply = await self._oci.answer(call)
             finally:
                 visit.route = call.route or visit.route
-                visit.principal = call.caller.principal.arn
+                visit.principal, visit.kind = call.caller.principal.arn, call.caller.principal.kind
+                visit.repository = call.groups.get("name", "")
+                visit.reference = call.groups.get("reference") or call.groups.get("digest", "")
             self.usage.note(call.caller.principal, "ecr", registry.region)
             return reply
         if path == "/":

@@ -118,7 +118,8 @@ class AwsApi:
 
     async def _authorize(self, call: Call[Principal], accesses: tuple[Access, ...]) -> None:
         visit = self._visits[call.request_id]
-        visit.principal = call.principal.arn
+        visit.principal, visit.kind = call.principal.arn, call.principal.kind
+        visit.repository = call.params.get("repositoryName", "")
         self._note(call.principal, call.service, call.region)
         if self._limits:
             try:

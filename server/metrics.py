@@ -80,13 +80,21 @@ FAMILIES: tuple[Family, ...] = (
     Family("audit_records_written", Kind.COUNTER, "Decisions put on record."),
     Family("audit_records_dropped", Kind.COUNTER, "Decisions that were not, because the database did not take them for too long."),
     Family("audit_records_waiting", Kind.SUM, "Decisions that are not yet written."),
-    # the store
+    # the database and the store
+    Family("database_seconds", Kind.HISTOGRAM, "Time of calls: read, write, and commit (durable).", ("call",), buckets=_SHORT),
+    Family("database_waiting", Kind.SUM, "Units of the database that are not through."),
+    Family("database_failures", Kind.COUNTER, "Calls that found the database away or full.", ("call",)),
+    Family("store_seconds", Kind.HISTOGRAM, "Time of calls: open, read, write, seal, delete, url.", ("call",), buckets=_SHORT),
+    Family("store_failures", Kind.COUNTER, "Calls that found the store away or full.", ("call",)),
     Family("collected_uploads", Kind.COUNTER, "Uploads that were given up."),
     Family("collected_blobs", Kind.COUNTER, "Blobs whose bytes were freed."),
     Family("collected_bytes", Kind.COUNTER, "Bytes freed."),
     Family("collected_orphans", Kind.COUNTER, "Things in the store that nothing knew, freed."),
     Family("disk_free_bytes", Kind.LEAST, "Room on the disk of the data directory, for this user.", absent=True),
     Family("disk_size_bytes", Kind.LEAST, "The size of that disk.", absent=True),
+    # traces
+    Family("telemetry_spans_sent", Kind.COUNTER, "Spans that the collector of traces took."),
+    Family("telemetry_spans_dropped", Kind.COUNTER, "Spans that it did not."),
     # processes
     Family("build_info", Kind.MOST, "1; the labels say what runs.", ("version", "python"), absent=True),
     Family("tls_expiry_timestamp_seconds", Kind.LEAST, "When the TLS certificate in use ends.", absent=True),
@@ -153,6 +161,17 @@ class Metrics:
             found = series.setdefault(self._new(name, labels), [0.0] * (len(buckets) + 2))
         found[bisect_left(buckets, seconds)] += 1
         found[-1] += seconds
+
+    def histogram(self, name: str, *labels: str) -> Callable[[float], None]:
+        """Takes the values of one series: for what is observed often."""
+        bounds = self._families[name].buckets
+        counts = self._values[name].setdefault(labels, [0.0] * (len(bounds) + 2))
+
+        def observe(seconds: float) -> None:
+            counts[bisect_left(bounds, seconds)] += 1
+            counts[-1] += seconds
+
+        return observe
 
     def save(self) -> None:
         """Leave the counts where other workers find them. Runs on a thread."""

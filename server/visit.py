@@ -1,11 +1,15 @@
 """One request, from its first byte to the last of its answer: what the log, the metrics and a trace say of it."""
 
+import re
 import time
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from base.limits import Lanes, Turn
 from server.hosts import Origin
 from server.http import Exchange
+
+if TYPE_CHECKING:
+    from server.telemetry.spans import Span
 
 Held: TypeAlias = tuple[Lanes, Turn]
 CLIENT_GONE = 499
@@ -18,12 +22,16 @@ class Visit:
     __slots__ = (
         "code",
         "exchange",
+        "kind",
         "operation",
         "origin",
         "path",
         "principal",
         "query",
+        "reference",
+        "repository",
         "route",
+        "span",
         "started",
         "status",
         "turns",
@@ -45,6 +53,12 @@ class Visit:
         """Of an AWS call."""
         self.code = ""
         self.principal = ""
+        self.kind = ""
+        """Of the principal (`auth.access.PrincipalKind`)."""
+        self.repository = ""
+        self.reference = ""
+        """The tag or digest of the path."""
+        self.span: Span | None = None
         self.status = CLIENT_GONE
         self.waited = 0.0
         """Seconds, for its turn."""
@@ -57,6 +71,14 @@ class Visit:
         """Since it began."""
         return time.perf_counter() - self.started
 
+    @property
+    def trace_id(self) -> str:
+        """Of the trace that the request is part of, kept by us or only by its client; empty where there is none."""
+        if self.span is not None:
+            return self.span.trace_id
+        match = _TRACE.match(self.exchange.headers.get("traceparent", ""))
+        return match[1] if match else ""
+
     def _brings_blob(self) -> bool:
         """Whether its body is, or may be, bytes of a blob."""
         if self.path == "/":
@@ -65,3 +87,4 @@ class Visit:
 
 
 _BRINGING = frozenset({"POST", "PUT", "PATCH"})
+_TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-", re.ASCII)

@@ -65,7 +65,7 @@ def test_lines_are_not_too_long_to_read():
 
 def test_every_secret_is_marked_and_can_be_read_from_a_file(tmp_path: Path):
     marked = re.findall(r"# \(secret\)[^\n]*\n(\w+) =", DEFAULT)
-    assert marked == ["secret_access_key", "s3_secret_access_key", "url", "s3_secret_access_key"]
+    assert marked == ["secret_access_key", "s3_secret_access_key", "url", "s3_secret_access_key", "headers"]
     secret = tmp_path / "secret"
     secret.write_text("a secret of forty characters or so\n")
     environment = {
