@@ -10,7 +10,8 @@ durable, when it is finished.
                                                     `-- cancel, expire --> condemned
 
 The running hash of an upload stays in the process that has it. A process without it stores the bytes, and `finish`
-reads them once.
+reads them once. So it does where the driver's era has changed since: what was staged before a power cut may be other
+bytes after it, whatever the row says of them.
 """
 
 import asyncio
@@ -109,6 +110,7 @@ class Uploads:
             turn=0,
             smallest_part=NO_PART,
             last_part=0,
+            era=self._blobs.era,
         )
 
     async def find(self, registry: RegistryId, name: RepositoryName, principal: str, identifier: str) -> Upload:
@@ -116,7 +118,7 @@ class Uploads:
         upload = await rows.find_named_upload(self._database, registry, name, identifier)
         if upload is None or upload.principal != principal:
             raise _unknown(identifier)
-        return upload
+        return upload if upload.era == self._blobs.era else replace(upload, digest="")
 
     async def receive(self, upload: Upload, body: Body, *, offset: int | None = None) -> Upload:
         """Append a chunk and return the upload as it stands then. `offset`: where the client believes it stands.
@@ -249,6 +251,7 @@ class Uploads:
             turn=upload.turn if last and not in_file else turn,
             smallest_part=min(upload.smallest_part, upload.last_part) if upload.received else NO_PART,
             last_part=received,
+            era=self._blobs.era,
         )
         if last:
             return moved

@@ -10,6 +10,7 @@ from pathlib import Path
 from auth.credentials import AccessKey, root_of
 from auth.identifiers import new_access_key_id, new_secret_access_key
 from auth.secrets import MIN_LENGTH
+from base.disk import make_directories, sync_directory
 from config.settings import Settings, SettingsInvalid
 from server.stores import is_shared
 
@@ -34,7 +35,7 @@ def prepare(settings: Settings) -> FirstThings:
             "root.secret_access_key and secrets.key_file"
         )
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        make_directories(data)
     except OSError as error:
         raise SettingsInvalid(f"server.data: the directory `{data}` cannot be made: {error.strerror}") from error
     if not os.access(data, os.W_OK | os.X_OK):
@@ -106,11 +107,7 @@ def _write_secret(path: Path, text: str) -> bool:
             return False
     finally:
         fresh.unlink()
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)
     return True
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from base.clock import Clock
+from base.disk import make_directories
 from base.ids import Ids
 from config.settings import Settings, SettingsInvalid
 from store.archive import Archive
@@ -26,7 +27,7 @@ def open_database(settings: Settings) -> Database:
     if is_shared(settings):
         return PostgresDatabase(settings.database.url)
     path = database_path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directories(path.parent)
     return SqliteDatabase(path)
 
 

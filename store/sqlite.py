@@ -26,6 +26,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from base.disk import sync_directory
 from base.threads import Threads
 from store.database import DatabaseFull, DatabaseUnavailable, Row, Sealed, Snapshot, Unit
 from store.seals import LOOK
@@ -118,7 +119,7 @@ class SqliteDatabase:
         except BaseException:
             os.close(self._lock)
             raise
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._write_loop, name="sqlite-writer", daemon=True)
@@ -417,11 +418,3 @@ def _locked(descriptor: int) -> Iterator[None]:
         yield
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ CAPABILITIES = {
     "postgres": "a PostgreSQL server",
     "s3": "an S3 server",
     "conformance": "the OCI conformance suite",
+    "faults": "a C compiler, and file systems that this user may mount",
 }
 INSTALL = "tests/parts/install installs it"
 T = TypeVar("T")

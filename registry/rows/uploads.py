@@ -23,9 +23,11 @@ class Upload:
     smallest_part: int
     """Bytes of the smallest part before the last; a huge number while there is none."""
     last_part: int
+    era: str
+    """That of the blob driver in which `digest` was found: in another one the bytes may not be those any more."""
 
 
-_UPLOAD = "id, repository_id, principal, algorithm, staged, received, digest, turn, smallest_part, last_part"
+_UPLOAD = "id, repository_id, principal, algorithm, staged, received, digest, turn, smallest_part, last_part, era"
 
 
 _QUALIFIED_UPLOAD = ", ".join(f"u.{column}" for column in _UPLOAD.split(", "))
@@ -44,7 +46,7 @@ def insert_upload(upload: Upload, now: float) -> Unit[bool]:
 
 def _insert(upload: Upload, now: float, where: str, repository: tuple[object, ...]) -> Unit[bool]:
     rows = yield (
-        f"INSERT INTO uploads ({_UPLOAD}, touched_at) SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM repositories "
+        f"INSERT INTO uploads ({_UPLOAD}, touched_at) SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM repositories "
         f"WHERE {where} RETURNING 1",
         (
             upload.id,
@@ -56,6 +58,7 @@ def _insert(upload: Upload, now: float, where: str, repository: tuple[object, ..
             upload.turn,
             upload.smallest_part,
             upload.last_part,
+            upload.era,
             now,
             *repository,
         ),
@@ -94,7 +97,7 @@ def advance_upload(upload: Upload, claimed_at: int, now: float) -> Unit[bool]:
     """Count what a turn received: `upload` is the new state. False where the upload is no longer at turn `claimed_at`."""
     rows = yield (
         "UPDATE uploads SET staged = ?, received = ?, digest = ?, algorithm = ?, smallest_part = ?, last_part = ?, turn = ?, "
-        "touched_at = ? WHERE id = ? AND turn = ? RETURNING 1",
+        "era = ?, touched_at = ? WHERE id = ? AND turn = ? RETURNING 1",
         (
             upload.staged,
             upload.received,
@@ -103,6 +106,7 @@ def advance_upload(upload: Upload, claimed_at: int, now: float) -> Unit[bool]:
             upload.smallest_part,
             upload.last_part,
             upload.turn,
+            upload.era,
             now,
             upload.id,
             claimed_at,

@@ -124,6 +124,9 @@ class Page:
 class BlobDriver(Protocol):
     """Bytes. Methods are safe to call from many tasks and processes at once, and may raise StoreUnavailable."""
 
+    era: str
+    """What staged bytes live through whole: where it is another than it was, some may have been lost. Empty: no end is known."""
+
     fences: bool
     """Whether writers of lower turns are told so (Fenced), or write where nobody looks."""
 

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from base.clock import Clock
 from base.digest import Digest
+from base.disk import make_directories, sync_directory
 from base.ids import Ids
 from base.threads import Threads
 from store.blobs.driver import BytesMissing, Content, Fenced, Hash, NoRoom, Page, Span, Stored, Writer
@@ -207,17 +208,19 @@ class FilesystemBlobs:
         self._packs = root / "packs"
         self._clock = clock
         self._ids = ids
+        self.era = _boot() or ids()
         self._threads = Threads(threads, "disk")
         self._lock_pack = threading.Lock()
         self._lock_readers = threading.Lock()
         self._pack: _Pack | None = None
         self._readers: OrderedDict[str, int] = OrderedDict()
+        make_directories(root, mode=0o700)
         for directory in (self._staging, self._files, self._packs):
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            directory.mkdir(exist_ok=True, mode=0o700)
         for number in range(256):
             (self._files / f"{number:02x}").mkdir(exist_ok=True, mode=0o700)
-        for directory in (self._files, root, root.parent):
-            _sync_directory(directory)
+        for directory in (self._files, root):
+            sync_directory(directory)
         self.packs = _can_punch(self._packs / f".probe-{ids()}")
 
     def run(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> "asyncio.Future[T]":
@@ -354,7 +357,7 @@ class FilesystemBlobs:
         descriptor = os.open(self._packs / name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         # the shared lock says that a process may still append: the collector leaves the file itself alone
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        _sync_directory(self._packs)
+        sync_directory(self._packs)
         if former is not None:
             former.full = True
             if not former.writing:
@@ -394,7 +397,7 @@ class FilesystemBlobs:
             path = self._take_turn(directory, turn)
         except BytesMissing:
             if final.exists():
-                _sync_directory(final.parent)
+                sync_directory(final.parent)
                 return
             raise
         descriptor = _open_turn(path, size)
@@ -406,7 +409,7 @@ class FilesystemBlobs:
             path.rename(final)
         except FileNotFoundError:
             raise Fenced(identifier) from None
-        _sync_directory(final.parent)
+        sync_directory(final.parent)
         with contextlib.suppress(OSError):
             directory.rmdir()
 
@@ -618,6 +621,14 @@ class _Nothing:
         return
 
 
+def _boot() -> str:
+    """What the kernel calls the time since this machine was started; empty where it does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
 def _is_there(descriptor: int, name: str, offset: int, size: int, flags: int = 0) -> bool:
     """Whether a pack has a blob of `size` bytes at `offset`: a hole, or what a power cut left, has no header."""
     header = bytearray(_HEADER.size)
@@ -730,14 +741,6 @@ def _open_existing(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         raise BytesMissing(path.name) from None
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _punch(descriptor: int, offset: int, size: int) -> None:

@@ -58,6 +58,7 @@ class MemoryBlobs:
     """Implements `store.blobs.driver.BlobDriver` in a dict."""
 
     fences = True
+    era = ""
 
     def __init__(self, *, clock: Clock, ids: Ids) -> None:
         self._clock = clock

@@ -156,6 +156,7 @@ class S3Blobs:
     """Implements `store.blobs.driver.BlobDriver`."""
 
     fences = False
+    era = ""
 
     def __init__(self, settings: S3Settings, *, ids: Ids) -> None:
         self._settings = settings

@@ -42,9 +42,17 @@ class Ledger:
 
     @contextlib.contextmanager
     def changing(self, changes: dict[Key, bytes | str | None]) -> Iterator[None]:
-        self.under_way = changes
+        self.ask(changes)
         yield
         self.settle(happened=True)
+
+    def ask(self, changes: dict[Key, bytes | str | None]) -> None:
+        """They are under way from now on."""
+        self.under_way = changes
+
+    def advance(self, begun: Begun) -> None:
+        """What was sent of an upload is acknowledged."""
+        begun.acknowledged = begun.sent
 
     def settle(self, *, happened: bool) -> None:
         if happened:
@@ -202,7 +210,7 @@ class Pusher(threading.Thread):
         digest = digest_of(data)
         if self.ledger.held.get(("blob", digest)) is not None:
             return
-        self.ledger.under_way = {("blob", digest): data}
+        self.ledger.ask({("blob", digest): data})
         source = self._random.choice(self._neighbours)
         answer = expect(self._ask("POST", f"blobs/uploads/?mount={digest}&from={source}"), 201, 202, 404)
         self.ledger.settle(happened=answer.status == 201)
@@ -231,7 +239,7 @@ def send_rest(client: Client, ledger: Ledger, begun: Begun, source: random.Rando
             return
         answer = expect(client("PATCH", begun.location, chunk, Content_Range=span), 202)
         assert answer.headers["Range"] == f"0-{begun.sent - 1}"
-        begun.acknowledged = begun.sent
+        ledger.advance(begun)
     _close(client, ledger, begun, digest, None, None)
 
 
