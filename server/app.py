@@ -71,7 +71,7 @@ from server.token import TokenService
 from server.visit import Visit
 from server.watched import WatchedBlobs, WatchedDatabase
 from store.database import Database, DatabaseFull, DatabaseUnavailable, Sealed
-from store.leases import drop_lease, take_lease
+from store.leases import Lease, drop_lease, take_lease
 from store.seals import Heeding, Unwritable, Watch
 
 Measure: TypeAlias = Callable[[], float]
@@ -80,8 +80,9 @@ _TEXT = ("Content-Type", "text/plain; charset=utf-8")
 _LEASE = 30.0
 _LOOK = 1.0
 """Seconds between two looks at what is measured."""
-_RETENTION = 60.0
-"""Seconds between two looks for decisions that are too old."""
+_RETENTION = 15.0
+"""Seconds between two rounds of forgetting decisions that are too old, by whichever process looks first."""
+_LOOK = 3.0
 READ_ONLY = "its settings say so (server.read_only)"
 _NOBODY = Caller(ANONYMOUS)
 _OPERATED = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -203,6 +204,7 @@ class App:
         )
         self._loops = Supervisor(lambda name, error: log.failure(f"the loop {name} failed", error))
         self._holder = f"{new_uuid()}"
+        self._retention: Lease | None = None
         self._orphans_at = clock() + settings.gc.orphan_interval
         self._under_way = 0
         self._uploads_under_way = 0
@@ -304,7 +306,8 @@ class App:
         with contextlib.suppress(DatabaseFull, DatabaseUnavailable, Sealed):
             await self._pull.record()
             await self.usage.record()
-            await self._notes.write(lambda: drop_lease("audit", self._holder), durable=False)
+            if self._retention is not None:
+                await self._retention.drop()
             await self._notes.write(lambda: drop_lease("collector", self._holder), durable=False)
         await self.blobs.close()
         await self.database.close()
@@ -490,17 +493,16 @@ class App:
         return PERIOD
 
     async def _forget_decisions(self) -> float:
-        settings = self._settings.audit
-        now = time.time()
-        held = await self._notes.write(
-            lambda: take_lease("audit", self._holder, now, seconds=3 * _RETENTION), durable=False
-        )
-        if held:
+        # a lease a round, never renewed: its end is when the next round is due, for all processes
+        lease = Lease(self._notes, "audit", f"{new_uuid()}", clock=time.time, seconds=_RETENTION)
+        if await lease.is_free() and await lease.take():
+            self._retention = lease
+            settings = self._settings.audit
             keep = settings.keep_days * 86400
-            gone = await Trail(self._notes).trim(now, keep=keep, largest=settings.max_bytes)
+            gone = await Trail(self._notes).trim(time.time(), keep=keep, largest=settings.max_bytes)
             if gone:
                 self._log.event("forgot decisions", decisions=gone)
-        return _RETENTION
+        return _LOOK
 
     async def _save_metrics(self) -> float:
         now = time.monotonic()

@@ -168,6 +168,8 @@ async def _prepare_store(settings: Settings, first: FirstThings, log: Log) -> No
         await require_complete(database)
         if not settings.server.read_only:
             await _accounts(database, first).ensure(settings.account.id, HOME)
+            # a server key that is not the one of this store is found here, before anybody listens
+            await SigningKeys(database, Vault(first.server_keys), time.time).load()
     finally:
         await database.close()
     for leftover in (settings.data / "run").glob("*.json"):
