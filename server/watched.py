@@ -83,6 +83,7 @@ class WatchedBlobs:
         self._blobs = blobs
         self._done = done
         self.fences = blobs.fences
+        self.era = blobs.era
         self.stage = blobs.stage
         self.inventory = blobs.inventory
         self.free_space = blobs.free_space
