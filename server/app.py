@@ -62,7 +62,7 @@ from server.hosts import Hosts, Networks, Origin
 from server.http import Exchange
 from server.limits import Limits, Refused
 from server.logs import Log
-from server.metrics import CONTENT_TYPE, Metrics
+from server.metrics import CONTENT_TYPE, DATABASE_CALLS, STORE_CALLS, Metrics
 from server.probe import Probe
 from server.process import build, usage
 from server.stores import open_blobs, open_database
@@ -101,9 +101,7 @@ class App:
         self.metrics = Metrics(settings.data / "run", worker)
         self._telemetry = open_telemetry(settings, metrics=self.metrics, log=log)
         tracer = None if self._telemetry is None else self._telemetry.tracer
-        database = WatchedDatabase(
-            open_database(settings), Probe("database", ("read", "write", "commit"), self.metrics, tracer)
-        )
+        database = WatchedDatabase(open_database(settings), Probe("database", DATABASE_CALLS, self.metrics, tracer))
         never = READ_ONLY if settings.server.read_only else ""
         # what this process notes on its own account heeds no seal
         self._notes: Database = Unwritable(database, never) if never else database
@@ -111,7 +109,7 @@ class App:
         self.seals = Watch(self.database, time.monotonic, always=never)
         self.blobs = WatchedBlobs(
             open_blobs(settings, ids=ids, clock=clock),
-            Probe("store", ("open", "read", "write", "seal", "delete", "url"), self.metrics, tracer),
+            Probe("store", STORE_CALLS, self.metrics, tracer),
         )
         self._limits = Limits(settings.limits, count=self.metrics.add, observe=self.metrics.observe)
         self._is_limited = bool(self._limits)

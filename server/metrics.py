@@ -46,7 +46,8 @@ _GAUGES: dict[Kind, Callable[[Iterable[float]], float]] = {Kind.SUM: sum, Kind.M
 class Family:
     """A row: `longshore_<name>`, what it says, its labels. A counter is shown as `longshore_<name>_total`.
 
-    Every value of a label comes from a list that clients cannot lengthen. `absent`: not shown before it is set.
+    Every value of a label comes from a list that clients cannot lengthen; series of `known` values are there from the
+    start, so that the first thing they count is an increase. `absent`: not shown before it is set.
     """
 
     name: str
@@ -54,8 +55,13 @@ class Family:
     text: str
     labels: Labels = ()
     buckets: tuple[float, ...] = BUCKETS
+    known: tuple[str, ...] = ()
     absent: bool = False
 
+
+_BY = ("address", "principal")
+DATABASE_CALLS = ("read", "write", "commit")
+STORE_CALLS = ("open", "read", "write", "seal", "delete", "url")
 
 FAMILIES: tuple[Family, ...] = (
     # requests
@@ -69,10 +75,10 @@ FAMILIES: tuple[Family, ...] = (
     Family("requests_under_way", Kind.SUM, "Requests that are being answered, their bodies included."),
     Family("uploads_under_way", Kind.SUM, "Of these, requests that bring bytes of blobs."),
     Family("connections", Kind.SUM, "Open connections."),
-    Family("limits_waited", Kind.COUNTER, "Requests that waited for their turn.", ("by",)),
+    Family("limits_waited", Kind.COUNTER, "Requests that waited for their turn.", ("by",), known=_BY),
     Family("limits_wait_seconds", Kind.HISTOGRAM, "How long they did.", ("by",)),
-    Family("limits_waiting", Kind.SUM, "Requests that wait now.", ("by",)),
-    Family("limits_refused", Kind.COUNTER, "Requests that were refused because there were too many.", ("by",)),
+    Family("limits_waiting", Kind.SUM, "Requests that wait now.", ("by",), known=_BY),
+    Family("limits_refused", Kind.COUNTER, "Requests that were refused because there were too many.", ("by",), known=_BY),
     # decisions
     Family("decisions_allowed", Kind.COUNTER, "Decisions that let a request go on."),
     Family("decisions_denied", Kind.COUNTER, "Decisions that refused one."),
@@ -83,9 +89,9 @@ FAMILIES: tuple[Family, ...] = (
     # the database and the store
     Family("database_seconds", Kind.HISTOGRAM, "Time of calls: read, write, and commit (durable).", ("call",), buckets=_SHORT),
     Family("database_waiting", Kind.SUM, "Units of the database that are not through."),
-    Family("database_failures", Kind.COUNTER, "Calls that found the database away or full.", ("call",)),
+    Family("database_failures", Kind.COUNTER, "Calls that found the database away or full.", ("call",), known=DATABASE_CALLS),
     Family("store_seconds", Kind.HISTOGRAM, "Time of calls: open, read, write, seal, delete, url.", ("call",), buckets=_SHORT),
-    Family("store_failures", Kind.COUNTER, "Calls that found the store away or full.", ("call",)),
+    Family("store_failures", Kind.COUNTER, "Calls that found the store away or full.", ("call",), known=STORE_CALLS),
     Family("collected_uploads", Kind.COUNTER, "Uploads that were given up."),
     Family("collected_blobs", Kind.COUNTER, "Blobs whose bytes were freed."),
     Family("collected_bytes", Kind.COUNTER, "Bytes freed."),
@@ -116,8 +122,9 @@ class Metrics:
         self._families = {family.name: family for family in families}
         self._values: dict[str, dict[Labels, Any]] = {family.name: {} for family in families}
         for family in families:
-            if not family.labels and not family.absent and family.kind is not Kind.HISTOGRAM:
-                self._values[family.name][()] = 0.0
+            if family.kind is not Kind.HISTOGRAM and not family.absent:
+                known: list[Labels] = [(value,) for value in family.known] if family.labels else [()]
+                self._values[family.name].update(dict.fromkeys(known, 0.0))
         self._go_on()
         self._requests = self._values["http_requests"]
         self._durations = self._values["http_request_seconds"]
