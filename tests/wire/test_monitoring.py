@@ -23,7 +23,6 @@ NAMERS = [
     EXAMPLES / "prometheus" / "alerts_test.yml",
     DASHBOARD,
     ROOT / "docs" / "operate.md",
-    ROOT / "README.md",
 ]
 OURS = {"instance", "job", "le", "worker"}
 """Labels that every series, or every bucket, may have."""
