@@ -293,8 +293,8 @@ def _add_session(context: dict[str, Value], principal: Principal) -> None:
         context["aws:federatedprovider"] = session.provider
     for key, value in session.tags:  # they win over the role's own
         context[f"aws:principaltag/{key.lower()}"] = value
-    for key, claim in session.claims:
-        context[key.lower()] = claim
+    for key, claim in session.claims:  # which take the place of nothing
+        context.setdefault(key.lower(), claim)
 
 
 _WITHOUT_MFA = {

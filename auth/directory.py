@@ -130,9 +130,10 @@ class Directory:
 
         return await self._remember(("role-named", account, name.lower()), load)
 
-    async def has_policy(self, arn: str) -> bool:
-        """Whether there is a managed policy of that ARN now."""
-        return bool(await self._documents([arn]))
+    async def policy_text(self, arn: str) -> str | None:
+        """Of the managed policy of that ARN, as it is now."""
+        found = await self._documents([arn])
+        return found[arn][1] if found else None
 
     async def guardrail(self, account: str) -> Guardrail:
         return await self._remember(("guardrail", account), lambda: self._guardrails.of(account))

@@ -63,7 +63,15 @@ def is_issuer(url: str, plain_hosts: Collection[str]) -> bool:
         return False
     if not host or port == 0 or parts.query or parts.fragment or parts.username or not url.isprintable():
         return False
+    if is_service_name(url.partition("://")[2]):
+        return False
     return url.startswith("https://") or (url.startswith("http://") and is_plain(url, plain_hosts))
+
+
+def is_service_name(name: str) -> bool:
+    """Whether it might be a service's (`aws`, `sts`): an issuer's claims are condition keys that begin with its address, and
+    must never be taken for a service's."""
+    return name.isascii() and name.replace("-", "").isalnum() and name.lower() != "localhost"
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,6 +6,7 @@ AWS OIDC federation". The words of the errors are AWS's where they are known.)
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from auth.access import Value
-from auth.issuers import Key
+from auth.issuers import Key, is_service_name
 
 CURVES: Final = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
 RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
@@ -29,6 +30,8 @@ _LONGEST: Final = 255
 _LONGEST_AUDIENCES: Final = 1024
 """Characters of all audiences that a session keeps; a token of it has to fit into a header field."""
 _MAX_CLAIMS: Final = 100
+_CHECKED: Final = frozenset({"aud", "sub", "oaud", "amr"})
+"""Condition keys that are not simply what a claim says."""
 _LONGEST_CLAIM: Final = 2048
 _AWS: Final = "https://aws.amazon.com/"
 _TAGS: Final = f"{_AWS}tags"
@@ -110,6 +113,8 @@ def check_claims(token: IdentityToken, client_ids: Sequence[str], now: float) ->
     subject = _subject(claims)
     audience = _audience(claims, client_ids)
     prefix = token.issuer.partition("://")[2]
+    if is_service_name(prefix):
+        raise IdentityTokenInvalid(f"{token.issuer} is no issuer whose claims can be told from a service's keys")
     lasting: dict[str, Value] = {f"{prefix}:aud": audience, f"{prefix}:sub": subject}
     if "azp" in claims:
         lasting[f"{prefix}:oaud"] = _audiences(claims)
@@ -117,8 +122,8 @@ def check_claims(token: IdentityToken, client_ids: Sequence[str], now: float) ->
         lasting[f"{prefix}:amr"] = _methods(claims["amr"])
     others = {
         f"{prefix}:{name}": value
-        for name, claim in list(claims.items())[:_MAX_CLAIMS]
-        if f"{prefix}:{name}" not in lasting and not name.startswith(_AWS) and (value := _claim(claim)) is not None
+        for name, claim in _unmistakable(claims)
+        if not name.startswith(_AWS) and (value := _claim(claim)) is not None
     }
     tags, transitive = _tags(claims)
     source_identity = claims.get(_SOURCE_IDENTITY, "")
@@ -133,6 +138,17 @@ def check_claims(token: IdentityToken, client_ids: Sequence[str], now: float) ->
         transitive,
         source_identity,
     )
+
+
+def _unmistakable(claims: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The claims that are condition keys by their own names. Case means nothing there, so none may pass for one of those
+    that are checked, or for another one."""
+    spelt = Counter(name.lower() for name in claims)
+    return [
+        (name, claim)
+        for name, claim in list(claims.items())[:_MAX_CLAIMS]
+        if spelt[name.lower()] == 1 and name.lower() not in _CHECKED
+    ]
 
 
 def verify(token: IdentityToken, keys: Iterable[Key]) -> bool:

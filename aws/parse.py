@@ -20,6 +20,7 @@ from aws.model import Kind, Shape
 
 MOST_FIELDS: Final = 20_000
 """Fields of a Query request."""
+_MOST_DOTS: Final = 10 * MOST_FIELDS
 _LONGEST_PICKED: Final = 1000
 _DEEPEST: Final = 64
 _BASE64_STEP: Final = 1 << 20  # a multiple of 4
@@ -352,9 +353,11 @@ def parse_query(shape: Shape | None, pairs: Iterable[tuple[str, str]]) -> dict[s
     if shape is None:
         return {}
     root = _Field()
+    dots = 0
     for name, value in pairs:
-        if name.count(".") > _DEEPEST:  # each part costs hundreds of bytes
-            raise Common.MALFORMED_INPUT.error(f"nested too deep: a field's name has more than {_DEEPEST} dots")
+        dots += (more := name.count("."))
+        if more > _DEEPEST or dots > _MOST_DOTS:  # each costs hundreds of bytes
+            raise Common.MALFORMED_INPUT.error("nested too deep: the names of the fields have too many parts")
         field = root
         for step in name.split("."):
             child = field.children.get(step)

@@ -19,7 +19,7 @@ from server.visit import Visit
 
 MAX_BODY = 32 * 1024 * 1024
 """Bytes: a layer part of 20 MiB in base64, and what goes with it."""
-MAX_FORM = 1024 * 1024
+MAX_FORM = 4 * 1024 * 1024
 """Bytes of a Query request, which has no blobs: the largest ones bring policies to the simulator."""
 _REQUEST_ID = "x-amzn-RequestId"
 _LARGE = 128 * 1024

@@ -162,7 +162,7 @@ def _check_reach(part: Part, written: Text, ground: Ground) -> Iterator[Finding]
         return
     segments = text.split(":", SEGMENTS - 1)
     if len(segments) < SEGMENTS:
-        if text.endswith("*"):
+        if len(segments) > 2:
             message = f"{text} ends early, so it matches every {_missing(len(segments))} of {segments[2]}"
             yield found("short-arn", part, written.at, message)
         return

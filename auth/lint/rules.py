@@ -74,7 +74,7 @@ _TABLE: Final = (
     ("left-out-by-resource", _NOTE, "some actions of the pattern are about no resource, and need Resource * to be allowed"),
     ("every-resource", _WARNING, "it allows changes of every resource of an account, and of other accounts that let it"),
     ("every-account", _WARNING, "the resource's account is a wildcard: the statement reaches into every account that lets it"),
-    ("short-arn", _WARNING, "an ARN that ends early with a wildcard matches every region, account or type"),
+    ("short-arn", _WARNING, "an ARN that ends early matches every region, account or resource"),
     ("matches-siblings", _WARNING, "a wildcard right behind a name matches longer names, too: team* is also team-evil"),
     ("star-crosses-slash", _NOTE, "a wildcard between slashes matches slashes, too"),
     ("redundant-resource", _NOTE, "another pattern of the same list covers the resource"),

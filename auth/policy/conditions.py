@@ -296,8 +296,9 @@ _WHOLE_SECOND = 1_000_000_000
 
 @lru_cache(1024)
 def read_date(text: str) -> int | None:
-    """Nanoseconds since the epoch, from seconds since then or from ISO 8601, of which IAM takes every shortened form."""
-    if text.isascii() and text.isdecimal():
+    """Nanoseconds since the epoch, from seconds since then or from ISO 8601, of which IAM takes every shortened form: four
+    digits are a year."""
+    if len(text) != 4 and text.isascii() and text.isdecimal():
         seconds = int(text) if len(text) < 20 else _LATEST
         return seconds * _WHOLE_SECOND if seconds < _LATEST else None
     found = _DATE.fullmatch(text)

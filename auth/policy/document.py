@@ -7,7 +7,7 @@ from enum import Enum, StrEnum
 from typing import Any, NoReturn
 
 from auth.policy.conditions import Clause, Family, Holds, all_of, compile_clause, find_operator, read_date
-from auth.policy.patterns import Actions, Covers, Resources, compile_actions, compile_resources
+from auth.policy.patterns import Actions, Covers, Resources, compile_actions, compile_resources, missing_segments
 from auth.policy.principals import Principals, compile_principals, is_principal
 from auth.policy.scanner import Lines, Node, Number, Unreadable, plain, scan
 
@@ -430,6 +430,8 @@ class _Reader:
             for one in _several(members[name]):
                 written = _string(one)
                 problem = resource_problem(written)
+                if not problem and self._kind is Kind.SESSION and missing_segments(written):
+                    problem = _NO_ARN.format(written)
                 if wrong is None and problem:
                     wrong = one.start, problem
                 if wrong is None and not _is_legacy_arn(written):
@@ -505,6 +507,7 @@ def _principals(node: Node) -> dict[str, list[str]]:
     return {kind: [_string(one) for one in _several(values)] for kind, values in _members(node).items()}
 
 
+_NO_ARN = 'Resource {} must be in ARN format or "*".'
 _PARTITION = re.compile(r"aws(?:-[a-z]+)*|\*", re.ASCII)
 _IAM_PATHS = (
     "user/", "federated-user/", "role/", "group/", "instance-profile/", "mfa/", "server-certificate/", "policy/",
@@ -518,13 +521,13 @@ def resource_problem(written: str) -> str:
         return ""
     first, *parts = written.split(":", 5)
     if not parts:
-        return f'Resource {written} must be in ARN format or "*".'
+        return _NO_ARN.format(written)
     partition, *parts = parts
     if not _PARTITION.fullmatch(partition):
         shown = ":".join([*parts, *["*"] * (4 - len(parts))]) if parts and parts != [""] else "*:*:*:*"
         return f'Partition "{partition}" is not valid for resource "arn:{partition}:{shown}".'
     if first != "arn":
-        return f'Resource {written} must be in ARN format or "*".'
+        return _NO_ARN.format(written)
     if not parts or "*" in parts[0] or "?" in parts[0]:
         return "Resource vendor must be fully qualified and cannot contain regexes."
     service, *parts = parts

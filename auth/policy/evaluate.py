@@ -269,6 +269,8 @@ def naming_of(statement: Statement, request: Request, force: InForce) -> Naming:
     if principals.excluded:  # it goes with Deny only, and spares nobody who has a boundary
         spared = force.boundary is None and principals.spares(request.principal, request.context)
         return _NAMELESS if spared else _DIRECT
+    if statement.denies and principals.everyone and provider_of(request.principal):
+        return _DIRECT  # everyone is denied, though an allow for everyone asks for credentials
     anonymous = force.anonymous_resource and statement.kind is not Kind.TRUST
     return principals.naming(request.principal, request.context, anonymous=anonymous, pinned=statement.pinned)
 

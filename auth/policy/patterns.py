@@ -55,10 +55,10 @@ def literal_tokens(text: str, *, variables: bool) -> tuple[Token, ...]:
 
 def resource_tokens(text: str, *, variables: bool) -> tuple[Token, ...]:
     """Of a Resource. Wildcards stay within their segment, but for a `*` that ends one: it runs on. Variables stand after
-    the fifth colon only; before it they are text."""
+    the fifth colon only; before it they are text. What an ARN lacks is anything."""
     found: list[Token] = []
     colons = 0
-    parts = tokens(text, variables=variables)
+    parts = tokens(text + ":*" * missing_segments(text), variables=variables)
     for position, part in enumerate(parts):
         if colons >= SEGMENTS - 1:
             found.append(part)
@@ -74,6 +74,11 @@ def resource_tokens(text: str, *, variables: bool) -> tuple[Token, ...]:
         else:
             found.append(Wild.ONE_WITHIN)
     return tuple(found)
+
+
+def missing_segments(text: str) -> int:
+    """How many of its six an incomplete ARN lacks (IAM User Guide, "IAM identifiers", IAM ARNs)."""
+    return max(0, SEGMENTS - 1 - text.count(":")) if text.startswith("arn:") else 0
 
 
 def resolve(parts: Sequence[Token], context: Context) -> list[Fixed] | None:

@@ -130,11 +130,14 @@ def read_transitive(keys: Iterable[str], tags: Tags) -> tuple[str, ...]:
 
 
 async def check_policy_arns(directory: Directory, arns: Iterable[str], account: str) -> None:
-    """Managed session policies exist, and are AWS's or of the account whose permissions they limit. Raises AwsError."""
+    """Managed session policies exist, are AWS's or of the account whose permissions they limit, and hold what a session
+    policy may. Raises AwsError."""
     for arn in arns:
         owner = arn.split(":", 5)[4] if arn.count(":") >= 5 else ""
-        if owner not in {"aws", account} or not await directory.has_policy(arn):
+        text = await directory.policy_text(arn) if owner in {"aws", account} else None
+        if text is None:
             raise malformed(f"Policy {arn} does not exist or is not attachable.")
+        _check_text(text)
 
 
 def malformed(message: str) -> AwsError:
@@ -144,6 +147,10 @@ def malformed(message: str) -> AwsError:
 def _check_policy(text: str) -> None:
     if len(text) > PLAIN_LIMIT:
         raise _too_long("policy", text, PLAIN_LIMIT)
+    _check_text(text)
+
+
+def _check_text(text: str) -> None:
     try:
         parse_policy(text, Kind.SESSION)
     except PolicyMalformed as error:

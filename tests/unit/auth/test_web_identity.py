@@ -207,6 +207,22 @@ def test_claims_are_condition_keys_under_the_issuers_name():
         assert f"{PREFIX}:{absent}" not in keys
 
 
+def test_no_claim_passes_for_another_one_in_another_case():
+    claims = {"SUB": "root", "Aud": "x", "OAUD": "x", "oaud": "x", "AMR": ["mfa"], "Team": "a", "team": "b", "Run": 7}
+    keys = dict(checked(**claims).keys)
+    spelt = {name.lower(): value for name, value in keys.items()}
+    assert spelt[f"{PREFIX}:sub"] == "repo:a/b"
+    assert spelt[f"{PREFIX}:aud"] == "app"
+    assert f"{PREFIX}:Run" in keys
+    assert not {f"{PREFIX}:{name}" for name in ("oaud", "amr", "team")} & spelt.keys()
+
+
+@pytest.mark.parametrize("name", ["aws", "AWS", "sts", "elastic-beanstalk"])
+def test_no_issuer_writes_the_condition_keys_of_a_service(name: str):
+    with pytest.raises(IdentityTokenInvalid, match="service"):
+        checked(iss=f"https://{name}", SourceIp="10.0.0.1")
+
+
 @pytest.mark.parametrize("claims", [
     {TAGS: {"principal_tags": {"team": ["blue"], "stage": ["ci"]}, "transitive_tag_keys": ["team"]}},
     {f"{TAGS}/principal_tags/team": ["blue"], f"{TAGS}/principal_tags/stage": "ci", f"{TAGS}/transitive_tag_keys": ["team"]},

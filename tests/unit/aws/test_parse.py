@@ -286,6 +286,7 @@ def test_forms_are_bounded_and_utf_8():
 
 def test_names_of_endless_depth_cost_nothing():
     assert _refusal(_query, "a." * 500_000 + "=1").startswith("nested too deep")
+    assert _refusal(_query, "&".join(f"{number}{'.a' * 60}=1" for number in range(4000))).startswith("nested too deep")
 
 
 def test_picked_fields_are_the_first_of_their_names_and_all_that_is_decoded():

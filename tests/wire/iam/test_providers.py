@@ -61,6 +61,8 @@ def test_an_issuer_is_taken_once_in_an_account(iam: "IAMClient", url: str, arn: 
         "https://me@example.test/",
         "https://example.test:0",
         "https://[::1",
+        "https://aws",
+        "https://STS",
     ],
 )
 def test_an_issuers_address_is_https_without_a_query(iam: "IAMClient", bad: str):

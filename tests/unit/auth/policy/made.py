@@ -116,7 +116,7 @@ _VALUES = [
 ]  # fmt: skip
 _ACTIONS = ["*", "ecr:*", "ecr:*", "ecr:Put*", "ECR:?utImage", "ecr:Batch*Image", "iam:*", "sts:AssumeRole"]
 _RESOURCES = [
-    "*", "*", "arn:aws:ecr:*", "arn:aws:ecr:*:*:repository/*", REPOSITORY, FOREIGN, ROLE, "arn:aws:iam::*:role/ci/*",
+    "*", "*", "arn:aws:ecr", "arn:aws:ecr:*", "arn:aws:ecr:*:*:repository/*", REPOSITORY, FOREIGN, ROLE, "arn:aws:iam::*:role/ci/*",
     "arn:aws:ecr:us-*:*:repository/team-?/*", "arn:aws:ecr:us-east-?:*:repository/team-a/${aws:username}",
     "arn:aws:ecr:*:*:repository/${aws:username}/*", "arn:aws:ecr:*:*:repository/${aws:missing, 'team-a'}/*",
     "arn:aws:ecr:*:*:*/web", "arn:aws:ecr:${aws:username}:*:repository/*",
@@ -159,7 +159,9 @@ class _Maker:
                 resource: one(_RESOURCES),
             }
         else:
-            made |= {action: self._some(_ACTIONS, 1, 2), resource: self._some(_RESOURCES, 1, 3)}
+            whole = [arn for arn in _RESOURCES if arn == "*" or arn.count(":") > 4]
+            arns = whole if kind is Kind.SESSION else _RESOURCES
+            made |= {action: self._some(_ACTIONS, 1, 2), resource: self._some(arns, 1, 3)}
         if self._random.random() < 0.5:
             made["Condition"] = {
                 self._operator(): {one(_KEYS): self._some(_VALUES, 0, 3)} for _ in range(one([1, 1, 2]))

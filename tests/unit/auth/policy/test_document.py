@@ -193,6 +193,13 @@ def test_a_resource_is_refused_in_iams_words(written: str, problem: str):
     assert resource_problem(written) == problem
 
 
+@pytest.mark.parametrize("written", ["arn:aws:ecr", "arn:aws:ecr:*", "arn:aws:ecr:us-east-1:123456789012"])
+def test_a_session_policy_has_whole_arns(written: str):
+    text = document({"Effect": "Allow", "Action": "ecr:*", "Resource": written})
+    assert fault(text, Kind.SESSION).message == f'Resource {written} must be in ARN format or "*".'
+    parse_policy(text, Kind.IDENTITY)
+
+
 _JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.sampled_from(["Allow", "*", "ecr:*", "2012-10-17", "StringEquals", ""])),
     lambda inner: st.one_of(

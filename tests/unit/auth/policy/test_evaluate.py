@@ -284,6 +284,16 @@ def test_a_role_is_assumed_only_as_its_trust_policy_allows(force: InForce, princ
     assert reason(force, principal, action="sts:AssumeRole", resource=ROLE) is expected
 
 
+@pytest.mark.parametrize("everyone", ["*", {"AWS": "*"}])
+@pytest.mark.parametrize("principal", [WEB, NORA])
+def test_a_deny_for_everyone_is_for_whoever_comes(everyone: object, principal: Principal):
+    """Though an allow for everyone is not for those whom an identity provider vouches for."""
+    trusted = {"Effect": "Allow", "Principal": {"Federated": ISSUER, "AWS": ACCOUNT}, "Action": "sts:*"}
+    nobody = {"Effect": "Deny", "Principal": everyone, "Action": "sts:*"}
+    force = InForce(identity=ASSUME, trust=policies(trusted, nobody, kind=Kind.TRUST), owner=ACCOUNT)
+    assert reason(force, principal, action="sts:AssumeRole", resource=ROLE) is Reason.EXPLICIT_DENY
+
+
 def test_a_service_assumes_a_role_whose_trust_names_it():
     asked = request(ANONYMOUS, "sts:AssumeRole", ROLE, {"aws:principalservicename": "ecs-tasks.amazonaws.com"})
     force = InForce(trust=trusting({"Service": "ecs-tasks.amazonaws.com"}), owner=ACCOUNT)
