@@ -30,7 +30,7 @@ _FIT: Final[Mapping[str, frozenset[Family]]] = {
     "String": _TEXTUAL,
     "ARN": frozenset({Family.ARN}) | _TEXTUAL,
     "Bool": frozenset({Family.BOOLEAN}),
-    "Date": frozenset({Family.DATE, Family.NUMBER}),
+    "Date": frozenset({Family.DATE}),
     "Numeric": frozenset({Family.NUMBER}),
     "IPAddress": frozenset({Family.ADDRESS}),
 }
@@ -103,6 +103,7 @@ def check(part: Part, ground: Ground) -> Iterator[Finding]:
         yield from _check_absence(part, asked, key, certain=asked.clause.key in present)
         yield from _check_time(part, asked, ground)
         yield from _check_account(part, asked, ground)
+    yield from _check_negations(part)
     yield from _check_together(part, ground)
 
 
@@ -171,7 +172,9 @@ def _check_operator(part: Part, asked: Asked, key: Key | None) -> Iterator[Findi
     family = clause.operator.family
     if key is None or family is Family.PRESENCE:
         return
-    if family not in _FIT[key.type] and not (key.tagged and family is Family.ARN):  # tags may hold ARNs
+    # tags may hold ARNs, and seconds since the epoch are a number
+    fits = family in _FIT[key.type] or (family is Family.ARN and key.tagged)
+    if not fits and not (family is Family.NUMBER and clause.key == "aws:epochtime"):
         message = f"{clause.written} compares {family.value}, and {clause.name} is of the type {key.type}: use {_INSTEAD[key.type]}"
         yield found("unfit-operator", part, asked.operator_at, message)
     if clause.quantifier is not Quantifier.NONE and not key.several:
@@ -313,7 +316,20 @@ def _check_account(part: Part, asked: Asked, ground: Ground) -> Iterator[Finding
             yield found("name-in-any-account", part, written.at, message)
 
 
-# -- several conditions on one key
+# -- several conditions
+
+
+def _check_negations(part: Part) -> Iterator[Finding]:
+    """Of a Deny: which requests escape it where several keys must all be other than wanted."""
+    negated = [
+        one for one in part.asked if one.clause.operator.negated and one.clause.quantifier is Quantifier.NONE
+    ]  # fmt: skip
+    if not part.allows and len({one.clause.key for one in negated}) > 1:
+        names = " and ".join(dict.fromkeys(one.clause.name for one in negated))
+        message = (
+            f"all of these conditions must hold: a request of which {names} is as wanted, one of them, is not denied"
+        )
+        yield found("negations-together", part, negated[-1].at, message)
 
 
 def _check_together(part: Part, ground: Ground) -> Iterator[Finding]:

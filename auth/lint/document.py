@@ -43,6 +43,7 @@ def check(ground: Ground) -> Iterator[Finding]:
     if longest is not None and length > longest:
         message = f"{length:,} characters; the longest {ground.kind.value} has {longest:,}"
         yield found("too-long", None, start, message)
+    yield from _check_lockout(ground)
     if ground.kind in _GRANTING and not any(part.allows for part in document.parts) and not document.faults:
         yield found(
             "allows-nothing",
@@ -52,6 +53,23 @@ def check(ground: Ground) -> Iterator[Finding]:
         )
 
 
+def _check_lockout(ground: Ground) -> Iterator[Finding]:
+    for part in ground.document.parts:
+        about_all = part.resources is None or (
+            not part.resources.excluded and any(one.text == "*" for one in part.resources.values)
+        )
+        everything = not part.actions.excluded and any(
+            one.text in {"*", "*:*"} or (ground.kind in _OF_ECR and one.text.lower() == "ecr:*")
+            for one in part.actions.values
+        )
+        principals = part.compiled.principals
+        everyone = principals is None or (principals.everyone and not principals.excluded)
+        if not part.allows and about_all and everything and everyone and not part.asked:
+            message = f"whatever else is allowed, this {ground.kind.value} leaves nobody anything"
+            yield found("locks-everyone-out", part, part.at, message)
+
+
+_OF_ECR: Final = frozenset({Kind.REPOSITORY, Kind.REGISTRY})
 _GRANTING: Final = {
     Kind.BOUNDARY: "whoever has it as a boundary may do nothing",
     Kind.SESSION: "a session with it may do nothing",

@@ -12,6 +12,7 @@ from auth.lint.coverage import Shape
 from auth.lint.ground import Ground, Net, action_shape, found, listed
 from auth.lint.reading import Asked, Listed, Part
 from auth.lint.rules import Finding
+from auth.policy.catalogue import Level
 from auth.policy.conditions import Family, Quantifier
 from auth.policy.document import Kind
 
@@ -39,10 +40,13 @@ def check(ground: Ground) -> Iterator[Finding]:
             yield found("duplicate-statement", part, part.at, f"{twin.label} says the same")
     distinct = tuple(first.values())
     pairs = _Pairs(distinct, ground)
-    for number in range(len(distinct)):
+    for number in reversed(range(len(distinct))):  # of two that say the same the later is told
         yield from _check_covered(number, pairs)
     if ground.kind is not Kind.TRUST:
         yield from _check_images(pairs)
+    if ground.kind is Kind.BOUNDARY:
+        yield from _check_boundary(pairs)
+    yield from _check_tagging(ground)
     if ground.budget.is_spent:
         message = "too many statements resemble each other: not all of them were compared"
         yield found("unfinished", None, parts[0].at, message)
@@ -137,6 +141,8 @@ class _Pairs:
         self.resources = _Covering(
             [part.resources for part in parts], ground.resource_shape, ground.resource_shape("*"), ground
         )
+        self.idle: set[int] = set()
+        """Statements that were said to have no effect: nothing else is so because of them."""
         self.clauses = [[_signature(asked) for asked in part.asked] for part in parts]
         self.by_clause: dict[object, list[int]] = {}
         for number, clauses in enumerate(self.clauses):
@@ -165,6 +171,7 @@ class _Pairs:
                 break
             if (
                 other != number
+                and other not in self.idle
                 and all(other in numbers for numbers in around)
                 and self._asks_less(other, number)
                 and _names_more(self.parts[other], part)
@@ -200,8 +207,8 @@ def _implies(name: _Name, values: frozenset[str], wanted: frozenset[str]) -> boo
 
 
 def _names_more(wide: Part, narrow: Part) -> bool:
-    """Whether the one means whomever the other does. That an account, `*`, a role and its session are worth different
-    things counts where both allow."""
+    """Whether the one means whomever the other does, and lets them in as far: a session by its own name, or by everyone's
+    with a condition on who it is, is limited by less."""
     if wide.principal_at is None or narrow.principal_at is None:
         return True
     its, own = wide.compiled.principals, narrow.compiled.principals
@@ -212,10 +219,15 @@ def _names_more(wide: Part, narrow: Part) -> bool:
             one.text for one in narrow.principals
         }
     if its.everyone:
-        within = all(one.type in {"", "AWS"} for one in narrow.principals)
-        return within and (not wide.allows or not any(":assumed-role/" in one.text for one in narrow.principals))
+        if any(one.type not in {"", "AWS"} for one in narrow.principals):
+            return False
+        return not wide.allows or not (_is_pinned(narrow) or any(":sts::" in one.text for one in narrow.principals))
     named = {(one.type, one.text) for one in wide.principals}
     return all((one.type, one.text) in named for one in narrow.principals)
+
+
+def _is_pinned(part: Part) -> bool:
+    return any(asked.clause.key == "aws:principalarn" for asked in part.asked)
 
 
 def _check_covered(number: int, pairs: _Pairs) -> Iterator[Finding]:
@@ -237,20 +249,10 @@ def _check_covered(number: int, pairs: _Pairs) -> Iterator[Finding]:
                     denied.setdefault(unit.text, other)
     yield from _say(part, pairs, units, denied, "denied", "is denied by")
     texts = {unit.text for unit in units}
-    if texts <= denied.keys():
-        return
-    equal = [
-        one
-        for one in dict.fromkeys(said.values())
-        if number in pairs.wider(one) and _covers_actions(pairs, number, one)
-    ]
-    if texts <= said.keys() and equal and equal[0] > number:
-        return  # said of the later one
-    yield from _say(part, pairs, units, said, "shadowed", "is said by")
-
-
-def _covers_actions(pairs: _Pairs, wide: int, narrow: int) -> bool:
-    return all(wide in pairs.actions.covering(unit) for unit in pairs.actions.units(pairs.parts[narrow].actions))
+    if texts <= denied.keys() or texts <= said.keys():
+        pairs.idle.add(number)
+    if not texts <= denied.keys():
+        yield from _say(part, pairs, units, said, "shadowed", "is said by")
 
 
 def _say(
@@ -265,6 +267,63 @@ def _say(
         yield found(rule, part, part.at, f"{what} {verb} {others}")
     else:
         yield found(f"partly-{rule}", part, part.actions.at, f"{listed(by)} {verb} {others}")
+
+
+# -- what undoes a policy
+
+_UNDOING: Final = (
+    "iam:DeleteUserPermissionsBoundary",
+    "iam:DeleteRolePermissionsBoundary",
+    "iam:PutUserPermissionsBoundary",
+    "iam:PutRolePermissionsBoundary",
+)
+_BY_TAG: Final = ("aws:resourcetag/", "ecr:resourcetag/", "ecs:resourcetag/", "iam:resourcetag/")
+_OF_TAGGING: Final = ("aws:requesttag/", "aws:tagkeys")
+
+
+def _check_boundary(pairs: _Pairs) -> Iterator[Finding]:
+    """Whether whoever has the boundary may take it away."""
+    parts = pairs.parts
+    for action in _UNDOING:
+        covering = pairs.actions.covering(_Unit(action, (action_shape(action),), False))
+        if any(not parts[one].allows for one in covering):
+            continue  # denied at least somewhere, by somebody who thought of it
+        open_to = [one for one in sorted(covering) if not parts[one].asked]
+        if open_to:
+            part = parts[open_to[0]]
+            message = f"{action} is allowed and nothing denies it: whoever has this boundary may undo it"
+            yield found("removable-boundary", part, part.actions.at, message)
+            return
+
+
+def _check_tagging(ground: Ground) -> Iterator[Finding]:
+    """Whether who is let in by a resource's tag may set that tag on others."""
+    if ground.is_ceiling:
+        return
+    deciding: dict[str, str] = {}
+    for part in ground.document.parts:
+        tags = [one.clause.key.partition("/")[2] for one in part.asked if _is_by_tag(one)] if part.allows else []
+        if tags:
+            deciding |= {action.service: tags[0] for action in ground.actions(part)}
+    for part in ground.document.parts:
+        keys = {one.clause.key for one in part.asked}
+        if not part.allows or part.actions.excluded or any(key.startswith((*_BY_TAG, *_OF_TAGGING)) for key in keys):
+            continue
+        for written in part.actions.values:
+            tagging = [
+                one for one in ground.catalogue.matching(written.text)
+                if one.level is Level.TAGGING and one.service in deciding and one.name.lower().startswith(("tag", "untag"))
+            ]  # fmt: skip
+            if tagging and not written.text.startswith("*"):
+                tag = deciding[tagging[0].service]
+                how = f"ask for aws:RequestTag/{tag} or aws:TagKeys"
+                message = f"{tagging[0].full} sets the tag {tag} on what that tag keeps the caller from: {how}"
+                yield found("retagging", part, written.at, message)
+                break
+
+
+def _is_by_tag(asked: Asked) -> bool:
+    return asked.clause.key.startswith(_BY_TAG) and not asked.clause.operator.negated
 
 
 # -- what docker asks for

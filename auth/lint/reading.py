@@ -168,9 +168,9 @@ def _read_broken(text: str, kind: Kind, error: PolicyMalformed) -> Document:
     lines = Lines(text)
     parts = []
     for number, node in enumerate(_statements(root)):
-        head = f'{{"Version": "{_good_version(written, kind)}", "Statement":\n'
+        head = f'{{"Version": "{_good_version(written, kind)}", "Statement": [\n'
         try:
-            policy = parse_policy(f"{head}{text[node.start : node.end]}\n}}", kind)
+            policy = parse_policy(f"{head}{text[node.start : node.end]}\n]}}", kind)
         except PolicyMalformed as its:
             line, column = lines.place(node.start)
             column = its.column + column - 1 if its.line == 2 else its.column

@@ -23,6 +23,8 @@ _VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 def check(part: Part, ground: Ground) -> Iterator[Finding]:
     """All that is to be said of a statement's resources."""
     resources = part.resources
+    if ground.kind is Kind.REPOSITORY and not part.actions.excluded:
+        yield from _check_repository(part, ground)
     if resources is None:
         return
     if ground.kind in {Kind.IDENTITY, Kind.BOUNDARY, Kind.SESSION, Kind.CONTROL, Kind.REGISTRY}:
@@ -85,6 +87,15 @@ def _check_fit(part: Part, resources: Listed, ground: Ground) -> Iterator[Findin
             yield found("unfit-resource", part, written.at, message)
 
 
+def _check_repository(part: Part, ground: Ground) -> Iterator[Finding]:
+    """Actions of a repository's policy: about a repository they are, or refused."""
+    for written in part.actions.values:
+        action = ground.catalogue.action(written.text)
+        if action is not None and action.types == ():
+            message = f"{written.text} is about no repository, so no repository's policy is asked about it"
+            yield found("action-without-resource", part, written.at, message)
+
+
 def _about(action: Action) -> tuple[str, ...]:
     """Alike of actions about the same."""
     return (action.service,) if action.types is None else tuple(one.arn for one in action.types)
@@ -120,7 +131,10 @@ def _check_form(part: Part, written: Text) -> Iterator[Finding]:
     segments = written.text.split(":", SEGMENTS - 1)
     if len(segments) < SEGMENTS:
         return
-    _, _, service, region, account, name = segments
+    _, partition, service, region, account, name = segments
+    if partition not in {"aws", "*"}:
+        message = f"ARNs of this server begin with arn:aws: {written.text} is none of them"
+        yield found("other-partition", part, written.at, message)
     why = ""
     if not _is_wild(account) and not _ACCOUNT.fullmatch(account):
         why = f"{account!r} is no account: accounts have 12 digits"

@@ -54,6 +54,8 @@ _TABLE: Final = (
     ("missing-version", _WARNING, "without Version a document counts as 2008-10-17, where variables are plain text"),
     ("old-version", _NOTE, "the document keeps to the language of 2008-10-17, which has no variables"),
     ("allows-nothing", _ERROR, "a boundary, session policy or trust policy without any Allow lets nobody do anything"),
+    ("locks-everyone-out", _WARNING, "a Deny of everything to everyone, whatever else is allowed"),
+    ("removable-boundary", _WARNING, "a boundary that lets whoever has it take it away, or exchange it"),
     ("unfinished", _NOTE, "the document is so large that not all of its statements were compared with each other"),
     # actions
     ("unknown-action", _ERROR, "no action of the service has that name, or matches that pattern"),
@@ -77,6 +79,7 @@ _TABLE: Final = (
     ("short-arn", _WARNING, "an ARN that ends early matches every region, account or resource"),
     ("matches-siblings", _WARNING, "a wildcard right behind a name matches longer names, too: team* is also team-evil"),
     ("star-crosses-slash", _NOTE, "a wildcard between slashes matches slashes, too"),
+    ("other-partition", _NOTE, "ARNs of this server begin with arn:aws, so the statement has its effect elsewhere only"),
     ("redundant-resource", _NOTE, "another pattern of the same list covers the resource"),
     ("allow-not-resource", _WARNING, "Allow with NotResource allows it on everything else, and on what will be made"),
     # conditions
@@ -95,6 +98,7 @@ _TABLE: Final = (
     ("absence-allows", _WARNING, "Allow with IfExists allows where the key is absent"),
     ("absence-escapes", _WARNING, "a Deny with that condition does not apply where the key is absent, as with long-term keys"),
     ("negation-allows", _NOTE, "Allow with a negated operator allows where the key is absent"),
+    ("negations-together", _NOTE, "of several negated conditions of a Deny all must hold: whom one of them spares is spared"),
     ("if-exists-without-effect", _NOTE, "IfExists changes nothing: the key is always there, or the operator is negated"),
     ("contradiction", _ERROR, "conditions of the statement exclude each other, so it never matches"),
     ("expired", _WARNING, "the time in which the statement applied is over"),
@@ -117,6 +121,7 @@ _TABLE: Final = (
     ("partly-shadowed", _NOTE, "another statement says a part of it already"),
     ("denied", _WARNING, "a Deny covers what the statement allows, which therefore has no effect"),
     ("partly-denied", _NOTE, "a Deny covers a part of what the statement allows"),
+    ("retagging", _WARNING, "tags decide who may what, and who is let in by them may set them"),
     ("incomplete-push", _NOTE, "pushing takes more actions than are allowed here"),
     ("incomplete-pull", _NOTE, "pulling takes more actions than are allowed here"),
     ("no-login", _NOTE, "docker login by the AWS CLI takes ecr:GetAuthorizationToken, which is not allowed here"),

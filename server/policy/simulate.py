@@ -25,6 +25,7 @@ from store.database import DatabaseUnavailable
 ALLOWED, DENIED, UNUSABLE = 0, 1, 2
 """Exit codes: all that was asked for would be allowed; something would be denied; it could not be tried."""
 _FILES: Final = ("policy", "boundary", "session", "scp", "repository_policy", "registry_policy", "trust")
+_SOMEBODY: Final = "user/someone"
 _DESCRIPTION = """\
 Says what would be decided, and why: every policy that counts, every statement, and what of it matched.
 
@@ -56,7 +57,7 @@ def add_command(subcommands: Any, common: argparse.ArgumentParser) -> None:
     )
     asked = parser.add_argument_group("what is asked")
     asked.add_argument(
-        "--principal", default="user/someone", metavar="PRINCIPAL", help="who asks (default: user/someone)"
+        "--principal", metavar="PRINCIPAL", help="who asks (default, where files alone count: some user)"
     )
     asked.add_argument("--action", action="append", required=True, metavar="ACTION", help="may be given several times")
     asked.add_argument(
@@ -112,10 +113,13 @@ def _simulate(settings: Settings, options: argparse.Namespace) -> int:
 async def _explain(settings: Settings, options: argparse.Namespace) -> list[Explanation]:
     at = time.time() if options.at is None else options.at
     account, region = settings.account.id, settings.account.region
-    who = parse_who(options.principal, account)
+    stored = options.live or options.data or options.config or not any(getattr(options, name) for name in _FILES)
+    if stored and not options.principal:
+        raise Unusable("say who asks, with --principal; or name policies, with --policy FILE and the like")
+    who = parse_who(options.principal or _SOMEBODY, account)
     asked = _asked(options, account, region)
     given = _given(options)
-    if not (options.live or options.data or options.config) and any(getattr(options, name) for name in _FILES):
+    if not stored:
         principal = principal_of(who, at=at)
         anonymous = settings.auth.anonymous_pull
         return [

@@ -1,9 +1,11 @@
 """Where findings stand, what is read of broken documents, and that long documents end."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from auth.iam.managed import CATALOGUE
 from auth.lint.linter import without
 from auth.lint.reading import guess_kind
 from auth.lint.rules import Level
@@ -196,3 +198,20 @@ def test_awkward_documents_are_read():
         written(statement("ecr:*${aws:username}", "arn:aws:ecr:${aws:PrincipalAccount}")),
     ):
         assert linted(text).findings
+
+
+DOCUMENTS = Path(__file__).parents[3] / "vectors" / "policies"
+
+
+@pytest.mark.parametrize("name", ["malformed", "wellformed"])
+def test_what_the_grammar_refuses_is_malformed_and_nothing_else(name: str):
+    for case in json.loads((DOCUMENTS / f"{name}.json").read_text()):
+        found = rules_of(case["text"], Kind[case["kind"]])
+        assert ("malformed" in found) is (name == "malformed"), case
+
+
+def test_every_policy_that_aws_keeps_is_read_without_a_fault():
+    """They are long, and name services and keys by the thousand."""
+    for policy in CATALOGUE.values():
+        found = [one for one in linted(policy.document).findings if one.rule.level is Level.ERROR]
+        assert {one.rule.id for one in found} <= {"too-long"}, (policy.name, [one.message for one in found])

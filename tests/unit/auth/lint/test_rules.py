@@ -71,6 +71,15 @@ CASES = [
     ("allows-nothing", B, written(deny()), written(deny(), statement("*", "*"))),
     ("allows-nothing", S, written(deny()), written(statement())),
     ("allows-nothing", T, written(trust("*", Effect="Deny")), written(trust({"AWS": ROLE}))),
+    ("locks-everyone-out", R, written(of_resource("*", "ecr:*", Effect="Deny")), written(of_resource("*", Effect="Deny"))),
+    ("locks-everyone-out", ID, written(deny("*", "*")), written(deny("*", "*", when=TAGGED))),
+    (
+        "removable-boundary",
+        B,
+        written(statement("*", "*")),
+        written(statement("*", "*"), deny("iam:*PermissionsBoundary", "*")),
+    ),
+    ("removable-boundary", B, written(statement("iam:*", "*")), written(statement("ecr:*", "*"))),
     # actions
     ("unknown-action", ID, written(statement("ecr:PutImages")), written(statement("ecr:PutImage"))),
     ("unknown-action", ID, written(statement("ecr:Push*")), written(statement("ecr:Put*"))),
@@ -181,6 +190,13 @@ CASES = [
         written(statement(resource=f"{REGISTRY}:repository/app/*")),
     ),
     (
+        "other-partition",
+        ID,
+        written(statement(resource=REPOSITORY.replace("arn:aws:", "arn:aws-cn:"))),
+        written(statement(resource=REPOSITORY.replace("arn:aws:", "arn:*:"))),
+    ),
+    ("action-without-resource", R, written(of_resource({"AWS": ROLE}, "ecr:GetAuthorizationToken")), written(of_resource("*"))),
+    (
         "redundant-resource",
         ID,
         written(statement(resource=[REPOSITORY, f"{REGISTRY}:repository/team-a/*"])),
@@ -220,6 +236,12 @@ CASES = [
     ("absent-key", ID, one(when("StringEquals", "aws:SourceVpc", "vpc-1")), one(when("StringEquals", "aws:userid", "AIDA1"))),
     ("unfit-operator", ID, one(when("StringEquals", "aws:SourceIp", "10.1.2.3")), one(when("IpAddress", "aws:SourceIp", "::1"))),
     ("unfit-operator", ID, one(when("NumericEquals", "aws:PrincipalTag/n", 3)), one(when("StringEquals", "aws:PrincipalTag/n", 3))),
+    (
+        "unfit-operator",
+        ID,
+        one(when("NumericLessThan", "aws:CurrentTime", 4e9)),
+        one(when("NumericLessThan", "aws:EpochTime", 4e9)),
+    ),
     (
         "unfit-operator",
         ID,
@@ -306,6 +328,12 @@ CASES = [
         ID,
         one(when("StringNotEquals", "aws:ResourceTag/stage", "production")),
         written(deny(when=when("StringNotEquals", "aws:ResourceTag/stage", "production"))),
+    ),
+    (
+        "negations-together",
+        ID,
+        written(deny(when=both(when("NotIpAddress", "aws:SourceIp", "10.0.0.0/8"), when("StringNotEquals", "aws:userid", "a")))),
+        written(deny(when=both(when("NotIpAddress", "aws:SourceIp", "10.0.0.0/8"), when("StringEquals", "aws:userid", "a")))),
     ),
     (
         "if-exists-without-effect",
@@ -484,6 +512,18 @@ CASES = [
         ID,
         written(statement(["ecr:ListImages", "ecr:PutImage"]), deny("ecr:PutImage", "*")),
         written(statement(["ecr:ListImages", "ecr:PutImage"]), deny("ecr:PutImage", f"{REPOSITORY}/x")),
+    ),
+    (
+        "retagging",
+        ID,
+        written(statement("ecr:PutImage", "*", when=TAGGED), statement("ecr:TagResource", "*")),
+        written(statement("ecr:PutImage", "*", when=TAGGED), statement("ecr:TagResource", "*", when=TAGGED)),
+    ),
+    (
+        "retagging",
+        ID,
+        written(statement("ecr:PutImage", "*", when=TAGGED), statement("ecr:*", REPOSITORY)),
+        written(statement("ecr:PutImage", "*", when=TAGGED), statement("iam:TagUser", "*")),
     ),
     ("incomplete-push", ID, written(statement("ecr:PutImage")), written(statement(PUSH))),
     (

@@ -139,3 +139,56 @@ def test_sarif_names_rules_places_and_files(capsys, here: Path):
     (invocation,) = run["invocations"]
     assert invocation["executionSuccessful"] is False
     assert "missing.json" in invocation["toolExecutionNotifications"][0]["message"]["text"]
+
+
+# (required, further) members of the objects that the log has (SARIF 2.1.0, sections 3.13 to 3.58)
+OBJECTS = {
+    "sarifLog": ({"version", "runs"}, {"$schema", "inlineExternalProperties", "properties"}),
+    "run": ({"tool"}, {"results", "invocations", "columnKind", "originalUriBaseIds", "artifacts", "properties"}),
+    "toolComponent": ({"name"}, {"version", "rules", "informationUri", "properties"}),
+    "reportingDescriptor": (
+        {"id"},
+        {"shortDescription", "fullDescription", "defaultConfiguration", "helpUri", "properties"},
+    ),
+    "invocation": ({"executionSuccessful"}, {"toolExecutionNotifications", "commandLine", "exitCode"}),
+    "notification": ({"message"}, {"level", "locations"}),
+    "result": ({"message"}, {"ruleId", "ruleIndex", "level", "locations", "partialFingerprints", "properties"}),
+    "physicalLocation": (set(), {"artifactLocation", "region"}),
+    "artifactLocation": (set(), {"uri", "uriBaseId", "index"}),
+    "region": (set(), {"startLine", "startColumn", "endLine", "endColumn"}),
+}
+LEVELS = {"none", "note", "warning", "error"}
+
+
+def check(kind: str, thing: dict) -> dict:
+    required, further = OBJECTS[kind]
+    assert required <= thing.keys() <= required | further, (kind, thing)
+    return thing
+
+
+def test_sarif_has_what_its_specification_wants_and_nothing_else(capsys, here: Path):
+    assert main(["policy", "lint", "--format", "sarif", str(here / "wide.json"), "wrong.json", "missing.json"]) == 2
+    log = check("sarifLog", json.loads(capsys.readouterr().out))
+    (run,) = log["runs"]
+    check("run", run)
+    assert run["columnKind"] in {"utf16CodeUnits", "unicodeCodePoints"}
+    driver = check("toolComponent", run["tool"]["driver"])
+    for rule in driver["rules"]:
+        check("reportingDescriptor", rule)
+        assert rule["shortDescription"]["text"].endswith(".")
+        assert rule["defaultConfiguration"]["level"] in LEVELS
+    for invocation in run["invocations"]:
+        for notification in check("invocation", invocation)["toolExecutionNotifications"]:
+            assert check("notification", notification)["level"] in LEVELS
+    assert len(run["results"]) >= 3
+    for result in run["results"]:
+        assert check("result", result)["level"] in LEVELS
+        assert result["message"]["text"]
+        for location in result["locations"]:
+            assert location.keys() == {"physicalLocation"}
+            physical = check("physicalLocation", location["physicalLocation"])
+            place = check("artifactLocation", physical["artifactLocation"])
+            assert place.get("uriBaseId", "WORKDIR") in run["originalUriBaseIds"]
+            assert place["uri"].startswith("file:///") is ("uriBaseId" not in place)
+            region = check("region", physical["region"])
+            assert min(region.values()) >= 1

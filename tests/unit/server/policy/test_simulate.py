@@ -255,21 +255,23 @@ def test_json_has_every_element(push: str, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--action", "ecr:Nope"), "there is no action `ecr:Nope`"),
+        (("--policy", "x", "--action", "ecr:Nope"), "there is no action `ecr:Nope`"),
         (("--action", "push", "--principal", "ci"), "`ci` is nobody who asks"),
-        (("--action", "push", "--resource", "Upper"), "`Upper` is no resource"),
+        (("--policy", "x", "--action", "push", "--resource", "Upper"), "`Upper` is no resource"),
         (
-            ("--action", "push", "--context", "aws:SourceIP4=1"),
+            ("--policy", "good.json", "--action", "push", "--context", "aws:SourceIP4=1"),
             "there is no context key `aws:SourceIP4`: did you mean aws:SourceIp?",
         ),
         (("--action", "push", "--policy", "missing.json"), "`missing.json` cannot be read: No such file or directory"),
         (("--action", "push", "--policy", "bad.json"), "bad.json:1:2: it is no identity-based policy: "),
         (("--action", "push", "--policy", "arn:aws:iam::aws:policy/Nope"), "none of the policies that AWS keeps"),
-        (("--action", "push", "--data", "nowhere"), "nowhere/longshore.db`: say where"),
+        (("--action", "push"), "say who asks, with --principal; or name policies"),
+        (("--action", "push", "--principal", "root", "--data", "nowhere"), "nowhere/longshore.db`: say where"),
     ],
 )
 def test_what_cannot_be_tried_is_the_code_2_and_one_line(arguments: tuple[str, ...], said: str, capsys):
     Path("bad.json").write_text("{")
+    write("good.json", statement("ecr:*"))
     assert simulate(*arguments) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
