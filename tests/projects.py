@@ -62,7 +62,12 @@ class Project:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         (self.directory / "pytest.ini").write_text(f"[pytest]\nfilterwarnings = error\n{ini}")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("LONGSHORE_", "PYTEST_"))}
+        # where it says that this is a CI system, pytest prints more
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("LONGSHORE_", "PYTEST_", "CI", "BUILD_"))
+        }
         return subprocess.run(
             [sys.executable, "-m", "pytest", "-q", *(f"-pno:{name}" for name in _NOT_THE_USERS), *arguments],
             cwd=self.directory,

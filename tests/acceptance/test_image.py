@@ -70,7 +70,8 @@ def image(engine: Engine, debian_docker: Path, tmp_path_factory: pytest.TempPath
     # The tests' engine has no network of its own.
     docker("build", "--network", "host", "--build-arg", f"BASE={DEBIAN}", "--tag", IMAGE, str(ROOT), timeout=600)
     yield IMAGE
-    docker("image", "prune", "--all", "--force")
+    docker("rmi", "--force", IMAGE, DEBIAN)
+    docker("image", "prune", "--force")
 
 
 @pytest.fixture
