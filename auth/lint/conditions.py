@@ -22,7 +22,7 @@ from auth.policy.conditions import (
     read_number,
 )
 from auth.policy.document import NAMES_PRINCIPALS
-from auth.policy.patterns import SEGMENTS, literal_tokens, plain_tokens, tokens
+from auth.policy.patterns import SEGMENTS, Token, Wild, literal_tokens, plain_tokens, tokens
 from auth.policy.variables import Variable, split
 
 _TEXTUAL: Final = frozenset({Family.STRING, Family.STRING_ANY_CASE, Family.PATTERN})
@@ -268,14 +268,29 @@ def _is_possible(key: str, family: Family, text: str) -> bool:
     forms = _FORMS.get(key)
     if forms is None:
         return True
-    parts = plain_tokens(text) if family in {Family.PATTERN, Family.ARN} or "*" in text else (text,)
-    shape = Shape(parts)
+    wild = family in {Family.PATTERN, Family.ARN} or "*" in text
+    shape = Shape(_within_segments(text) if wild else (text,))
     return any(shape.meets(_form(form)) for form in forms)
+
+
+def _within_segments(text: str) -> list[Token]:
+    """No wildcard before the last segment of an ARN stands for a colon: where it is one, the key's value is, too."""
+    if not text.startswith("arn:"):
+        return [*plain_tokens(text)]
+    found: list[Token] = []
+    *segments, last = text.split(":", SEGMENTS - 1)
+    for segment in segments:
+        found += [_WITHIN.get(part, part) for part in plain_tokens(segment)]
+        found.append(":")
+    return [*found, *plain_tokens(last)]
+
+
+_WITHIN: Final[Mapping[Token, Token]] = {Wild.MANY: Wild.MANY_WITHIN, Wild.ONE: Wild.ONE_WITHIN}
 
 
 @cache
 def _form(text: str) -> Shape:
-    return Shape(plain_tokens(text))
+    return Shape(_within_segments(text))
 
 
 def _check_time(part: Part, asked: Asked, ground: Ground) -> Iterator[Finding]:

@@ -1,6 +1,5 @@
 """What all checks stand on."""
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,7 +8,7 @@ from typing import Final, Generic, TypeVar
 from auth.lint.coverage import Shape
 from auth.lint.reading import Document, Part, Span
 from auth.lint.rules import RULES, Finding
-from auth.policy.catalogue import Action, Catalogue
+from auth.policy.catalogue import Action, Catalogue, nearest
 from auth.policy.document import Kind
 from auth.policy.patterns import plain_tokens, resource_tokens
 
@@ -77,9 +76,8 @@ class Ground:
         """What may be meant, as the end of a message."""
         if not self._suggestions.spend():
             return ""
-        names = {one.lower(): one for one in known()}
-        close = difflib.get_close_matches(written.lower(), names, n=1, cutoff=0.75)
-        return f"; did you mean {names[close[0]]}?" if close else ""
+        meant = nearest(written, known())
+        return f"; did you mean {meant}?" if meant else ""
 
     def _find_actions(self, part: Part) -> tuple[Action, ...]:
         named = {one: None for text in part.actions.values for one in self.catalogue.matching(text.text)}

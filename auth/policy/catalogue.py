@@ -5,8 +5,9 @@ The facts are those of AWS's Service Authorization Reference and of IAM's page "
 have neither resources nor keys there, and of them nothing is concluded.
 """
 
+import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -143,6 +144,13 @@ class Catalogue:
             return ()
         matches = compile_match(plain_tokens(name))
         return tuple(one for one in candidates.values() if matches(one.name.lower()))
+
+
+def nearest(written: str, names: Iterable[str]) -> str:
+    """The name that is probably meant, or nothing."""
+    spelt = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(written.lower(), spelt, n=1, cutoff=0.75)
+    return spelt[close[0]] if close else ""
 
 
 @cache

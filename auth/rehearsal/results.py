@@ -44,8 +44,11 @@ def name_of(statement: Statement) -> str:
 
 
 def _is(statement: Statement, written: str) -> bool:
-    """By its Sid, or by its policy and Sid or number."""
-    return written in {statement.sid, name_of(statement), f"{statement.policy}#{statement.number + 1}"}
+    """By its Sid, or by its policy and Sid or number; of a file the end of its path is enough."""
+    policy, mark, which = written.rpartition("#")
+    if not mark:
+        return written == statement.sid
+    return which in {statement.sid, str(statement.number + 1)} and f"/{statement.policy}".endswith(f"/{policy}")
 
 
 def _says(explanation: Explanation, reason: str) -> bool:

@@ -1,12 +1,11 @@
 """What is asked for, as people write it: actions and resources, several at once."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from auth.access import Access, Value
-from auth.policy.catalogue import catalogue
+from auth.policy.catalogue import catalogue, nearest
 
 WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "login": ("ecr:GetAuthorizationToken",),
@@ -43,10 +42,8 @@ def parse_actions(text: str) -> tuple[str, ...]:
             return (action.full,)
         if service not in known.services and service in known.prefixes:
             return (text,)  # of a service whose actions are not known
-        names = {one.full.lower(): one.full for one in known.actions_of(service)} or dict.fromkeys(known.services, "")
-        close = difflib.get_close_matches(text.lower(), names, n=1, cutoff=0.75)
-        hint = f": did you mean {names[close[0]]}?" if close and names[close[0]] else ""
-        raise WhatUnclear(f"there is no action `{text}`{hint}")
+        meant = nearest(text, [one.full for one in known.actions_of(service)])
+        raise WhatUnclear(f"there is no action `{text}`" + (f": did you mean {meant}?" if meant else ""))
     found = tuple(one.full for one in known.matching(text))
     if not found:
         raise WhatUnclear(f"`{text}` matches no known action")
@@ -78,9 +75,8 @@ def check_key(name: str) -> None:
     if not colon or not rest:
         raise WhatUnclear(f"`{name}` is no context key, as aws:SourceIp is")
     if service.lower() == "aws" or service.lower() in known.services:
-        names = {one.lower(): one for one in known.keys}
-        close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.75)
-        raise WhatUnclear(f"there is no context key `{name}`{f': did you mean {names[close[0]]}?' if close else ''}")
+        meant = nearest(name, known.keys)
+        raise WhatUnclear(f"there is no context key `{name}`" + (f": did you mean {meant}?" if meant else ""))
 
 
 def parse_context(text: str) -> tuple[str, Value]:

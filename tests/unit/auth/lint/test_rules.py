@@ -262,6 +262,18 @@ CASES = [
     (
         "impossible-value",
         ID,
+        written(deny(when=when("ArnNotLike", "aws:PrincipalArn", "arn:aws:sts::*:assumed-role/admin/*"))),
+        written(deny(when=when("ArnNotLike", "aws:PrincipalArn", "arn:aws:iam::*:role/aws-reserved/*/admin_*"))),
+    ),
+    (
+        "impossible-value",
+        ID,
+        one(when("StringLike", "aws:PrincipalArn", "arn:aws:iam::123456789012:group/*")),
+        one(when("StringLike", "aws:PrincipalArn", "*:role/ci")),
+    ),
+    (
+        "impossible-value",
+        ID,
         one(when("StringEquals", "aws:userid", "AROA5ZCAAAAAAAAAAAAAA")),
         one(when("StringLike", "aws:userid", "AROA5ZCAAAAAAAAAAAAAA:*")),
     ),

@@ -183,7 +183,7 @@ def test_several_files_are_one_run(capsys):
 
 def test_files_lie_beside_their_table(capsys, here: Path, monkeypatch):
     (here / "elsewhere").mkdir()
-    (here / "cases.yaml").write_text(HEAD + WHOLE)
+    (here / "cases.yaml").write_text(HEAD + WHOLE.replace("statement: Inside", "statement: push.json#Inside"))
     monkeypatch.chdir(here / "elsewhere")
     assert main(["policy", "test", "../cases.yaml"]) == 0
     assert capsys.readouterr().out.startswith("../push.json (identity-based policy)")
