@@ -71,6 +71,7 @@ class Auth:
 class Storage:
     driver: str
     reserve: int
+    accel_redirect: str
     s3_bucket: str
     s3_prefix: str
     s3_region: str
@@ -342,6 +343,7 @@ def _check(settings: Settings) -> None:
         )
     _check_telemetry(settings.telemetry)
     _check_s3(settings.storage)
+    _check_accel(settings)
     for path in ("server.trusted_proxies", "storage.s3_redirect_except"):
         for network in _get(settings, path):
             try:
@@ -358,6 +360,18 @@ def _check_telemetry(telemetry: Telemetry) -> None:
     for part in filter(None, map(str.strip, telemetry.headers.split(","))):
         if "=" not in part.removeprefix("="):
             raise SettingsInvalid("telemetry.headers has to be name=value, several of them with commas between")
+
+
+def _check_accel(settings: Settings) -> None:
+    location = settings.storage.accel_redirect
+    if not location:
+        return
+    if not (location.startswith("/") and location.endswith("/") and location.isascii() and location.isprintable()):
+        raise SettingsInvalid(f"storage.accel_redirect has to be a location such as /_files/, not `{location}`")
+    if settings.storage.driver != "filesystem":
+        raise SettingsInvalid('storage.accel_redirect needs storage.driver = "filesystem"')
+    if not settings.server.trusted_proxies:
+        raise SettingsInvalid("storage.accel_redirect needs server.trusted_proxies: the address of nginx")
 
 
 def _check_s3(storage: Storage) -> None:

@@ -56,6 +56,7 @@ from registry.pull import Pull
 from registry.push import Push
 from registry.repositories import Repositories
 from registry.uploads import Uploads
+from server.accel import hand_over
 from server.aws import AwsApi
 from server.first import FirstThings
 from server.hosts import Hosts, Networks, Origin
@@ -203,6 +204,7 @@ class App:
         self._loops = Supervisor(lambda name, error: log.failure(f"the loop {name} failed", error))
         self._holder = f"{new_uuid()}"
         self._retention: Lease | None = None
+        self._accel = settings.storage.accel_redirect
         self._orphans_at = clock() + settings.gc.orphan_interval
         self._under_way = 0
         self._uploads_under_way = 0
@@ -325,6 +327,8 @@ class App:
         self._uploads_under_way += visit.uploads
         try:
             reply = await self._enter(visit)
+            if self._accel and origin.proxied:
+                reply = hand_over(reply, self._accel)
             visit.status = reply.status
         finally:
             self.metrics.request(visit.route, exchange.method, visit.status, visit.seconds)

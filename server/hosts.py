@@ -7,7 +7,7 @@ home one (ECR, "Amazon ECR private registry", registry URIs).
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from registry.names import RegistryId
@@ -48,11 +48,12 @@ class Networks:
 @dataclass(slots=True)
 class Origin:
     """Where a request came from and how: the client's address (empty where a proxy names none), the host it asked for,
-    and whether over TLS."""
+    whether over TLS, and whether a proxy that is trusted says that it brings it for another."""
 
     client: str
     host: str
     secure: bool
+    proxied: bool = field(default=False, compare=False)
 
     @property
     def scheme(self) -> str:
@@ -96,7 +97,7 @@ class Hosts:
         sent_host = _beside(hosts, len(hops), proxies)
         if _HOST.match(sent_host):
             host = sent_host
-        return Origin(client, host, secure)
+        return Origin(client, host, secure, proxied=bool(hops))
 
     def url(self, registry: RegistryId, origin: Origin) -> str:
         """The address of a registry as clients write it, with scheme, without a final slash."""

@@ -33,6 +33,9 @@ class LocalFile(Protocol):
     @property
     def offset(self) -> int: ...
 
+    @property
+    def file(self) -> str: ...
+
 
 class Connection(Protocol):
     """What an answer needs to know of the request that it answers, and of its connection."""

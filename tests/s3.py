@@ -37,7 +37,7 @@ class S3Server:
         (self.directory / "buckets").mkdir(parents=True, exist_ok=True)
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [program, "--port", f"127.0.0.1:{self.port}", "posix", self.directory / "buckets"],
+                [program, "--keep-alive", "--port", f"127.0.0.1:{self.port}", "posix", self.directory / "buckets"],
                 env={"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY, "HOME": str(self.directory)},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip

@@ -51,10 +51,15 @@ class Hash(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Committed bytes as a region of an open local file, for sending without copying. The descriptor is the driver's."""
+    """Committed bytes as a region of an open local file, for sending without copying. The descriptor is the driver's.
+
+    `file`: the name, below where the driver keeps such files, of a file that has these bytes and no others; empty where
+    there is none.
+    """
 
     descriptor: int
     offset: int
+    file: str = ""
 
 
 class Content(Protocol):

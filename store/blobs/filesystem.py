@@ -440,7 +440,7 @@ class FilesystemBlobs:
                 raise BytesMissing(key)
             self._remember(name, descriptor)
             return Span(descriptor, int(offset) + _HEADER.size), int(size), lambda: os.close(descriptor)
-        path = self._file_path(rest)
+        path, name = self._file_path(rest), f"{rest[:2]}/{rest}"
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -449,8 +449,8 @@ class FilesystemBlobs:
                 turn = max(os.listdir(directory), key=int)
             except (FileNotFoundError, ValueError):
                 raise BytesMissing(key) from None
-            descriptor = _open_existing(directory / turn)
-        return Span(descriptor, 0), os.fstat(descriptor).st_size, lambda: os.close(descriptor)
+            descriptor, name = _open_existing(directory / turn), ""
+        return Span(descriptor, 0, name), os.fstat(descriptor).st_size, lambda: os.close(descriptor)
 
     def _reader(self, name: str) -> int | None:
         """A descriptor of a pack that is kept open, for the caller to close."""

@@ -158,6 +158,12 @@ def test_booleans_and_lists_may_be_written_as_people_write_them():
     (["[tls]", "key = 'x'"], "tls.certificate and tls.key go together"),
     (["[auth]", "challenge = 'digest'"], "auth.challenge has to be basic or bearer"),
     (["[auth]", "anonymous_pull = true"], "auth.anonymous_pull needs auth.challenge"),
+    (["[storage]", 'accel_redirect = "_files"'], "storage.accel_redirect has to be a location such as /_files/"),
+    (["[storage]", 'accel_redirect = "/_files/"'], "storage.accel_redirect needs server.trusted_proxies"),
+    (
+        ["[storage]", 'driver = "s3"', 's3_bucket = "b"', 'accel_redirect = "/_files/"'],
+        'storage.accel_redirect needs storage.driver = "filesystem"',
+    ),
     (["[storage]", "driver = 'tape'"], "storage.driver has to be filesystem"),
     (["[storage]", "reserve = -1"], "storage.reserve cannot be less than 0"),
     (["[database]", "url = 'mysql://x'"], "database.url has to be sqlite:///"),
