@@ -4,7 +4,7 @@ GetContextKeysForPrincipalPolicy)."""
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from auth.access import Principal, PrincipalKind, Value
 from auth.directory import identity_arn
@@ -20,12 +20,16 @@ from auth.policy.patterns import Match, compile_match, plain_tokens
 from auth.rows.entities import StoredEntity
 from aws.arn import Arn
 
+T = TypeVar("T")
+
 _MOST: Final = 50_000
-"""Looks at statements for one answer: a page ends before it needs more."""
+"""Looks at statements for one answer (`Scene.measure`): a page ends before it needs more."""
 _MATCHED: Final = 10_000
 """Matched statements in one answer: a page ends with the action that brings more."""
 _APART: Final = 5_000
 """Looks that are taken in the event loop; more are taken beside it."""
+_LARGE: Final = 20_000
+"""Characters of policies that are read in the event loop."""
 _ACTION: Final = re.compile(r"[a-zA-Z0-9-]+:[a-zA-Z0-9]+", re.ASCII)
 _SCENARIOS: Final = frozenset(
     {"EC2-VPC-InstanceStore", "EC2-VPC-InstanceStore-Subnet", "EC2-VPC-EBS", "EC2-VPC-EBS-Subnet"}
@@ -42,49 +46,76 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
 
 async def simulate_custom_policy(iam: Iam, call: Call) -> Result:  # noqa: ARG001 - handlers are called alike
     params = call.params
-    if "ResourcePolicy" in params and "CallerArn" not in params:
-        _refuse("CallerArn", "it is required with a ResourcePolicy")
-    levels = params.get("OrderedOrganizationPolicyInputList")
-    controls = None
-    if levels is not None:
-        controls = tuple(
-            PolicySet(
-                _parse_all(
-                    level.get("ServiceControlPolicyInputList", ()),
-                    Kind.CONTROL,
-                    f"OrderedOrganizationPolicyInputList.{number}.ServiceControlPolicyInputList",
+
+    def stage() -> tuple[Scene, "_Played"]:
+        if "ResourcePolicy" in params and "CallerArn" not in params:
+            _refuse("CallerArn", "it is required with a ResourcePolicy")
+        levels = params.get("OrderedOrganizationPolicyInputList")
+        controls = None
+        if levels is not None:
+            controls = tuple(
+                PolicySet(
+                    _parse_all(
+                        level.get("ServiceControlPolicyInputList", ()),
+                        Kind.CONTROL,
+                        f"OrderedOrganizationPolicyInputList.{number}.ServiceControlPolicyInputList",
+                    )
                 )
+                for number, level in enumerate(levels, 1)
             )
-            for number, level in enumerate(levels, 1)
-        )
-    caller = _caller(params["CallerArn"]) if "CallerArn" in params else _stranger(call.account)
-    played = _Played(_parse_all(params["PolicyInputList"], Kind.IDENTITY, "PolicyInputList"))
-    return await _answer(params, played.scene(params, caller, _given_boundary(params), controls), played)
+        caller = _caller(params["CallerArn"]) if "CallerArn" in params else _stranger(call.account)
+        played = _Played(_parse_all(params["PolicyInputList"], Kind.IDENTITY, "PolicyInputList"))
+        return played.scene(params, caller, _given_boundary(params), controls), played
+
+    return await _answer(params, *(await _perhaps_apart(params, stage)))
 
 
 async def simulate_principal_policy(iam: Iam, call: Call) -> Result:
     params = call.params
     entity = await entity_of_arn(iam, call, "PolicySourceArn")
     excluded = _Exclusions(params.get("PolicyExclusionList", ()))
-    given = _parse_all(params.get("PolicyInputList", ()), Kind.IDENTITY, "PolicyInputList")
+
+    def read() -> tuple[list[Policy], PolicySet | None]:
+        return _parse_all(params.get("PolicyInputList", ()), Kind.IDENTITY, "PolicyInputList"), _given_boundary(params)
+
+    given, boundary = await _perhaps_apart(params, read)
     own = [policy for policy in await policies_of(iam, entity) if not excluded.identity(policy)]
-    boundary = _given_boundary(params)
     if boundary is None and not excluded.has("permission-boundary"):
         boundary = await _boundary_of(iam, entity)
     controls = await _controls_over(iam, entity.account, excluded)
-    caller = _caller(params["CallerArn"]) if "CallerArn" in params else _principal_of(entity)
-    played = _Played([*(policy.policy for policy in own), *given])
-    return await _answer(params, played.scene(params, caller, boundary, controls), played)
+
+    def stage() -> tuple[Scene, "_Played"]:
+        caller = _caller(params["CallerArn"]) if "CallerArn" in params else _principal_of(entity)
+        played = _Played([*(policy.policy for policy in own), *given])
+        return played.scene(params, caller, boundary, controls), played
+
+    return await _answer(params, *(await _perhaps_apart(params, stage)))
 
 
 async def get_context_keys_for_custom_policy(iam: Iam, call: Call) -> Result:  # noqa: ARG001 - handlers are called alike
-    return _keys_of(_parse_all(call.params["PolicyInputList"], Kind.IDENTITY, "PolicyInputList"))
+    texts = call.params["PolicyInputList"]
+    return _keys_of(await _perhaps_apart(texts, lambda: _parse_all(texts, Kind.IDENTITY, "PolicyInputList")))
 
 
 async def get_context_keys_for_principal_policy(iam: Iam, call: Call) -> Result:
     entity = await entity_of_arn(iam, call, "PolicySourceArn")
     own = [policy.policy for policy in await policies_of(iam, entity)]
-    return _keys_of([*own, *_parse_all(call.params.get("PolicyInputList", ()), Kind.IDENTITY, "PolicyInputList")])
+    texts = call.params.get("PolicyInputList", ())
+    given = await _perhaps_apart(texts, lambda: _parse_all(texts, Kind.IDENTITY, "PolicyInputList"))
+    return _keys_of([*own, *given])
+
+
+async def _perhaps_apart(given: Any, work: Callable[[], T]) -> T:
+    """Work on policies, not in the event loop where they are large."""
+    return await asyncio.to_thread(work) if _length(given) > _LARGE else work()
+
+
+def _length(given: Any) -> int:
+    """Characters of all texts in it."""
+    if isinstance(given, str):
+        return len(given)
+    parts = given.values() if isinstance(given, Mapping) else given if isinstance(given, Sequence) else ()
+    return sum(map(_length, parts))
 
 
 # -- what is played
@@ -299,9 +330,9 @@ async def _answer(params: Mapping[str, Any], scene: Scene, played: _Played) -> R
     actions, resources = _actions(params["ActionNames"]), _resources(params.get("ResourceArns") or ["*"])
     if marker and not marker.isdecimal():
         _refuse("Marker", "it is none that this operation returned")
-    looks = len(resources) * (1 + scene.statements)
+    looks = sum(map(scene.measure(), resources))
     if looks > _MOST:
-        _refuse("ResourceArns", f"{len(resources)} resources and {scene.statements} statements are too many at once")
+        _refuse("ResourceArns", f"{len(resources)} resources are too many at once for these policies")
     first = int(marker or 0)
     wanted = actions[first : first + min(limit, _MOST // looks)]
 

@@ -3,7 +3,7 @@
 Pure: which policies are played, and with what context, is for `auth.iam.simulate` to find out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -15,6 +15,10 @@ ALLOWED: Final = "allowed"
 EXPLICIT_DENY: Final = "explicitDeny"
 IMPLICIT_DENY: Final = "implicitDeny"
 _STRICTNESS: Final = (ALLOWED, IMPLICIT_DENY, EXPLICIT_DENY)
+_LOOK: Final = 2000
+"""Characters of a costly pattern, times characters of a text, that take as long as a look at a statement."""
+_PUTTING_IN: Final = 200
+"""Characters of a text that cost as much as putting the variables into a pattern."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,17 @@ class Scene:
     controls: tuple[PolicySet, ...] | None = None
     resource: PolicySet | None = None
 
-    @property
-    def statements(self) -> int:
-        """How many there are to look at."""
+    def measure(self) -> Callable[[str], int]:
+        """Tells of a resource how much there is to look at for one action: statements, and what their patterns cost."""
         sets = (self.identity, self.boundary, self.resource, *(self.controls or ()))
-        return sum(len(policy.statements) for one in sets if one is not None for policy in one.policies)
+        statements = [one for some in sets if some is not None for policy in some.policies for one in policy.statements]
+        patterns = sum(one.resources.cost for one in statements if one.resources is not None)
+        values = sum(clause.cost for one in statements for clause in one.clauses)
+        given = sum(
+            len(one) for value in self.context.values() for one in ([value] if isinstance(value, str) else value)
+        )
+        fixed = 1 + len(statements) + values * given // _LOOK
+        return lambda resource: fixed + patterns * (len(resource) + _PUTTING_IN) // _LOOK
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from auth.policy.patterns import (
     any_of,
     compile_arn,
     compile_match,
+    cost_of,
     is_fixed,
     literal_tokens,
     resolve,
@@ -118,6 +119,11 @@ class Clause:
     values: tuple[str, ...]
     variables: tuple[Variable, ...]
     holds: Holds
+
+    @property
+    def cost(self) -> int:
+        taken_apart = _TEXTS.get(self.operator.family)
+        return 0 if taken_apart is None else cost_of(taken_apart[0](value, variables=True) for value in self.values)
 
 
 def find_operator(written: str) -> tuple[Operator, Quantifier, bool] | None:

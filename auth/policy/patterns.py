@@ -7,7 +7,7 @@ of a number.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias, TypeGuard
@@ -131,6 +131,15 @@ def compile_arn(parts: Sequence[Fixed]) -> Match:
         return len(given) == SEGMENTS and all(one(part) for one, part in zip(matches, given, strict=True))
 
     return match
+
+
+def cost_of(patterns: Iterable[Sequence[Token]]) -> int:
+    """Characters of those patterns that take time for each of them and each of a text's: with `?`, with a `*` that stays in
+    its segment, or with a variable."""
+    costly = (
+        pattern for pattern in patterns if any(not isinstance(part, str) and part is not Wild.MANY for part in pattern)
+    )
+    return sum(len(part) if isinstance(part, str) else 1 for pattern in costly for part in pattern)
 
 
 def _joined(parts: Sequence[Fixed]) -> list[Fixed]:
@@ -265,6 +274,10 @@ class Resources:
     @property
     def everything(self) -> bool:
         return not self.excluded and "*" in self.written
+
+    @property
+    def cost(self) -> int:
+        return cost_of(self.patterns)
 
 
 def compile_resources(written: Sequence[str], *, excluded: bool, variables: bool) -> Resources:
