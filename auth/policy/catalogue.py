@@ -2,7 +2,8 @@
 
 The facts are those of AWS's Service Authorization Reference and of IAM's page "AWS global condition context keys"; they lie in
 `catalogue.json`, in full for the services whose policies are written here. Operations that are newer than that reference
-have neither resources nor keys there, and of them nothing is concluded.
+have neither resources nor keys there, and of them nothing is concluded. What is asked beside the assuming of a role
+(sts:TagSession and the like) has the keys of that, as it is asked of the same request.
 """
 
 import difflib

@@ -233,6 +233,12 @@ CASES = [
         one(when("StringEquals", "aws:RequestTag/team", "a"), ["ecr:PutImage", "ecr:CreateRepository"]),
         one(when("StringEqualsIfExists", "aws:RequestTag/team", "a"), ["ecr:PutImage", "ecr:CreateRepository"]),
     ),
+    (
+        "partly-unfit-key",
+        T,
+        written(trust({"AWS": ROLE}, ["sts:AssumeRole", WEB], when=when("StringEquals", "sts:ExternalId", "x"))),
+        written(trust({"AWS": ROLE}, ["sts:AssumeRole", "sts:TagSession"], when=when("StringEquals", "sts:ExternalId", "x"))),
+    ),
     ("absent-key", ID, one(when("StringEquals", "aws:SourceVpc", "vpc-1")), one(when("StringEquals", "aws:userid", "AIDA1"))),
     ("unfit-operator", ID, one(when("StringEquals", "aws:SourceIp", "10.1.2.3")), one(when("IpAddress", "aws:SourceIp", "::1"))),
     ("unfit-operator", ID, one(when("NumericEquals", "aws:PrincipalTag/n", 3)), one(when("StringEquals", "aws:PrincipalTag/n", 3))),
