@@ -16,6 +16,8 @@ again, hence flushing the log afterwards is never too late.
 """
 
 import asyncio
+import contextlib
+import errno
 import fcntl
 import os
 import queue
@@ -26,7 +28,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from base.disk import sync_directory
+from base.disk import Doubtful, is_doubtful, sync_directory, sync_file, trust_again
 from base.threads import Threads
 from store.database import DatabaseFull, DatabaseUnavailable, Row, Sealed, Snapshot, Unit
 from store.seals import LOOK
@@ -254,10 +256,27 @@ class SqliteDatabase:
             self._commit(rest)
         if any(job.durable and job.error is None for job in rest):
             try:
-                os.fdatasync(self._log)
-            except OSError as error:
+                self._flush_log()
+            except (sqlite3.Error, OSError) as error:
                 for job in rest:
                     job.error = job.error or _translate(error)
+
+    def _flush_log(self) -> None:
+        """Make everything that was committed durable. Raises OSError, sqlite3.Error.
+
+        A log whose flush failed once is folded into the database file, which has flushes of its own, and begun anew,
+        before anything is acknowledged again: what comes after the place that was lost would be lost with it.
+        """
+        with contextlib.suppress(Doubtful):
+            sync_file(self._log)
+            return
+        with self._mutex, _locked(self._lock):
+            if not is_doubtful(self._log):  # another process has done it
+                return
+            busy, _, _ = self._keeper.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise OSError(errno.EIO, "the log could not be written, and somebody still reads from it")
+            trust_again(self._log)
 
     def _commit(self, group: list[_Job[Any]]) -> None:
         """Run a group in one transaction. Errors end up in the jobs."""

@@ -162,7 +162,7 @@ class BlobDriver(Protocol):
         writer of a lower turn, with bytes of its own, compares, and raises Fenced if so.
 
         None instead of a function where they are already. Whoever is about to write the row runs it just before, so
-        that one flush can serve many. It raises NoRoom, BytesMissing or OSError.
+        that one flush can serve many. It raises NoRoom, BytesMissing, StoreUnavailable.
         """
         ...
 

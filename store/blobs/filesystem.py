@@ -30,10 +30,21 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from base.clock import Clock
 from base.digest import Digest
-from base.disk import make_directories, sync_directory
+from base.disk import Doubtful, is_doubtful, make_directories, sync_directory, sync_file
 from base.ids import Ids
 from base.threads import Threads
-from store.blobs.driver import BytesMissing, Content, Fenced, Hash, NoRoom, Page, Span, Stored, Writer
+from store.blobs.driver import (
+    BytesMissing,
+    Content,
+    Fenced,
+    Hash,
+    NoRoom,
+    Page,
+    Span,
+    Stored,
+    StoreUnavailable,
+    Writer,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -83,7 +94,7 @@ class _PackFlush:
     def __call__(self) -> None:
         descriptor = _open_existing(self.directory / self.name)
         try:
-            _translated(os.fdatasync, descriptor)
+            _translated(sync_file, descriptor)
         finally:
             os.close(descriptor)
 
@@ -335,7 +346,7 @@ class FilesystemBlobs:
         room = -(-(_HEADER.size + size) // _BLOCK) * _BLOCK
         with self._lock_pack:
             pack = self._pack
-            if pack is None or pack.end + room > _PACK_LIMIT:
+            if pack is None or pack.end + room > _PACK_LIMIT or is_doubtful(pack.descriptor):
                 pack = self._pack = self._begin_pack(pack)
             offset = pack.end
             pack.end += room
@@ -355,9 +366,13 @@ class FilesystemBlobs:
     def _begin_pack(self, former: _Pack | None) -> _Pack:
         name = self._new_id()
         descriptor = os.open(self._packs / name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        # the shared lock says that a process may still append: the collector leaves the file itself alone
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        sync_directory(self._packs)
+        try:
+            # the shared lock says that a process may still append: the collector leaves the file itself alone
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            sync_directory(self._packs)
+        except BaseException:
+            os.close(descriptor)
+            raise
         if former is not None:
             former.full = True
             if not former.writing:
@@ -402,7 +417,7 @@ class FilesystemBlobs:
             raise
         descriptor = _open_turn(path, size)
         try:
-            os.fdatasync(descriptor)
+            sync_file(descriptor)
         finally:
             os.close(descriptor)
         try:
@@ -668,10 +683,12 @@ def _entries(descriptor: int, mark: bytes) -> Iterator[tuple[int, int, float]]:
 def _translated(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     try:
         return function(*arguments, **named)
+    except Doubtful as error:
+        raise BytesMissing(str(error)) from error
     except OSError as error:
         if error.errno in FULL:
             raise NoRoom("the disk is full") from error
-        raise
+        raise StoreUnavailable(f"the disk fails: {error.strerror}") from error
 
 
 def _write_all(descriptor: int, pieces: Sequence[bytes], offset: int) -> int:

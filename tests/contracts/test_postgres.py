@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +93,7 @@ async def test_the_flush_is_what_makes_it_durable(
 ):
     """Without it the same crash takes the rows: so the test above can fail."""
     monkeypatch.setattr("store.postgres._FLUSH", "SELECT 1")
+    hold_log_writer(server)
     await database.write(lambda: insert("lost"))
     assert await names(database) == ["lost"]
     crash(server)
@@ -99,11 +101,20 @@ async def test_the_flush_is_what_makes_it_durable(
     assert await recovered(database) == []
 
 
+def hold_log_writer(server: PostgresServer) -> None:
+    """However long the test takes, the server does not flush by itself."""
+    (writer,) = [pid for pid in children_of(server.pid) if b"walwriter" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(writer, signal.SIGSTOP)
+
+
+def children_of(parent: int) -> list[int]:
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _parent(int(entry)) == parent]
+
+
 def crash(server: PostgresServer) -> None:
     """kill -9 of every process of the cluster: what it had not written to its files is gone."""
     postmaster = server.pid
-    children = [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _parent(int(entry)) == postmaster]
-    for pid in (postmaster, *children):
+    for pid in (postmaster, *children_of(postmaster)):
         os.kill(pid, signal.SIGKILL)
     server.crashed()
 

@@ -310,6 +310,44 @@ def test_an_upload_that_a_cut_took_bytes_of_does_not_become_a_blob_of_others(
         assert client("GET", f"/v2/{name}/blobs/{digest_of(data)}").body == data
 
 
+# A disk that fails to write, once: the kernel says so, forgets it, and has dropped the bytes
+
+
+@pytest.mark.parametrize("number", range(8, 60) if LONG else [20])
+@pytest.mark.parametrize("what", ["longshore.db-wal", "blobs/packs/*", "blobs/staging/*"], ids=["log", "pack", "file"])
+def test_a_flush_that_failed_is_never_trusted_again(what: str, number: int, place: Path, layer: Path, images: Images):
+    """The request that met it is refused; those after it, repeated ones too, are acknowledged only if they are durable."""
+    ground = Ground(place / f"fail-{what.replace('/', '-')}-{number}", layer)
+    name, taken, refused = "power/failing", list[tuple[int, str]](), 0
+    rule = f"fail sync made/data/{what} {number}"
+    with JournaledServer(ground, settings=SETTINGS, rule=rule) as server, Client(server) as client:
+        for one in range(45 if not LONG else 90):
+            data = data_of(one, 300_000 if what.startswith("blobs/staging") else 3000)
+            location = client.begin(name)
+            assert client("PATCH", location, data).status == 202
+            for _ in range(2):
+                closed = client("PUT", with_query(location, f"digest={digest_of(data)}"))
+                if closed.status == 201:
+                    taken.append((ground.position(), digest_of(data)))
+                    break
+                assert closed.status in {503, 416, 404}, closed
+                refused += closed.status == 503
+        assert client.push_blob(name, b"at last") == digest_of(b"at last"), "nothing has to be restarted"
+        end = ground.position()
+        server.kill()
+    assert refused == 1, "the flush failed"
+    assert len(taken) >= number, "and others went on"
+    disk = journal.read(ground.journal)
+    source = random.Random(SEED)
+    for cut in [end, *(source.choice(taken)[0] for _ in range(6))]:
+        image = images.lay(disk, cut, Chance(source, keeps=source.choice((0.0, 0.5))))
+        later = LaterServer(image, image, layer)
+        held = held_in(later.data / "longshore.db").get(name, {})
+        assert [digest for at, digest in taken if at <= cut and ("blob", digest) not in held] == []
+        assert stock.check(later).faults == []
+        shutil.rmtree(image)
+
+
 # Parts of the commit path, each alone: at the start of a server several of them sync the same directory
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[3]
 ROOMS = ("base", "store", "aws", "auth", "registry", "server")
-SYNCS = {"fsync", "fdatasync", "sync_directory", "make_directories"}
+SYNCS = {"fsync", "fdatasync", "sync_file", "sync_directory", "make_directories"}
 WAYS = {
+    ("base/disk.py", "sync_file"),
     ("base/disk.py", "sync_directory"),
     ("base/disk.py", "make_directories"),
     ("store/blobs/filesystem.py", "_translated"),
