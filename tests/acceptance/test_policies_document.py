@@ -48,9 +48,9 @@ class Shell:
         raise AssertionError(f"the shell ended:\n{printed}")
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(10)
+        with self._process as process:  # closes what it reads and writes, and waits
+            assert process.stdin is not None
+            process.stdin.close()
 
 
 @pytest.fixture
