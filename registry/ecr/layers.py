@@ -66,7 +66,7 @@ async def initiate_layer_upload(ecr: Registry, call: Call) -> Result:
     registry, name = registry_of(call), name_of(call)
     repository_id = await ecr.repositories.find_id(registry, name)
     try:
-        upload = await ecr.uploads.begin(repository_id, call.principal.arn)
+        upload = await ecr.uploads.begin(repository_id, call.principal.unique_id)
     except UploadUnknown as error:  # it was deleted in between
         raise RepositoryNotFound(registry, name) from error
     return {"uploadId": upload.id, "partSize": PART_SIZE}
@@ -142,7 +142,7 @@ async def _find_upload(ecr: Registry, call: Call) -> tuple[RegistryId, Repositor
     await ecr.repositories.find_id(registry, name)
     identifier = call.params["uploadId"]
     try:
-        return registry, name, await ecr.uploads.find(registry, name, call.principal.arn, identifier)
+        return registry, name, await ecr.uploads.find(registry, name, call.principal.unique_id, identifier)
     except UploadUnknown as error:
         raise _unknown(registry, name, identifier) from error
 

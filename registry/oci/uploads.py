@@ -31,7 +31,7 @@ _SOURCES = 20
 async def begin_upload(registry: Registry, call: Call) -> Reply:
     name = call.name
     if not call.query:
-        upload = await registry.uploads.begin_named(call.registry, name, call.caller.principal.arn)
+        upload = await registry.uploads.begin_named(call.registry, name, call.caller.principal.unique_id)
         if upload is not None:
             return _accepted(name, upload)
     repository_id = await ensure_repository(registry, call, name, "ecr:InitiateLayerUpload")
@@ -40,13 +40,13 @@ async def begin_upload(registry: Registry, call: Call) -> Reply:
         digest = _digest(wanted)
         if await _mount(registry, call, repository_id, digest):
             return _created(name, digest)
-        return _accepted(name, await registry.uploads.begin(repository_id, call.caller.principal.arn))
+        return _accepted(name, await registry.uploads.begin(repository_id, call.caller.principal.unique_id))
     whole = call.parameter("digest")
     if whole is not None:
         digest = _digest(whole)
         if call.body.length == 0 and not _is_empty(digest):
             # some clients name the digest and send no bytes yet: they go on with a session
-            return _accepted(name, await registry.uploads.begin(repository_id, call.caller.principal.arn))
+            return _accepted(name, await registry.uploads.begin(repository_id, call.caller.principal.unique_id))
         arn = call.registry.arn(name)
         await registry.gate.authorize(  # the steps that this request takes at once
             call.caller.principal, [Access(action, arn) for action in _WHOLE], call.circumstances
@@ -56,7 +56,7 @@ async def begin_upload(registry: Registry, call: Call) -> Reply:
         return _created(name, digest)
     algorithm = call.parameter("digest-algorithm") or "sha256"
     try:
-        upload = await registry.uploads.begin(repository_id, call.caller.principal.arn, algorithm=algorithm)
+        upload = await registry.uploads.begin(repository_id, call.caller.principal.unique_id, algorithm=algorithm)
     except DigestMalformed as error:
         raise DigestInvalid(str(error)) from error
     return _accepted(name, upload)
@@ -157,7 +157,7 @@ async def _link(registry: Registry, source_id: int, target_id: int, digest: Dige
 
 
 async def _find(registry: Registry, call: Call) -> Upload:
-    return await registry.uploads.find(call.registry, call.name, call.caller.principal.arn, call.groups["upload"])
+    return await registry.uploads.find(call.registry, call.name, call.caller.principal.unique_id, call.groups["upload"])
 
 
 def _refuse_early(upload: Upload, offset: int | None) -> None:

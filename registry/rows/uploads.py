@@ -10,7 +10,8 @@ from store.database import Database, Unit
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload under way: `received` bytes with `digest` lie under the driver's name `staged`."""
+    """An upload under way: `received` bytes with `digest` lie under the driver's name `staged`. `principal` is the unique id
+    of who began it: whoever has the name later has not begun it."""
 
     id: str
     repository_id: int

@@ -225,6 +225,24 @@ def test_a_layer_upload_is_known_to_who_began_it(apis: dict[str, Any], there: st
     assert admin.upload_layer_part(repositoryName=there, uploadId=upload, **part)["lastByteReceived"] == 0
 
 
+def test_a_layer_upload_is_not_known_to_who_has_the_name_later(there: str, server: LiveServer) -> None:
+    """Nor lost to who began it when their name changes."""
+    iam, name = server.client("iam"), f"u-{uuid.uuid4().hex[:12]}"
+    first = make_user(server, name, allow("ecr:*"))
+    upload = first.api().initiate_layer_upload(repositoryName=there)["uploadId"]
+    with first.docker() as docker:
+        session = docker("POST", f"/v2/{there}/blobs/uploads/").headers["Location"]
+        iam.update_user(UserName=name, NewUserName=f"{name}-old")
+        second = make_user(server, name, allow("ecr:*"))
+        part: dict[str, Any] = {"partFirstByte": 0, "partLastByte": 0, "layerPartBlob": b"x"}
+        found = refusal(second.api().upload_layer_part, repositoryName=there, uploadId=upload, **part)
+        assert found[0] == "UploadNotFoundException"
+        assert first.api().upload_layer_part(repositoryName=there, uploadId=upload, **part)["lastByteReceived"] == 0
+        with second.docker() as other:
+            assert other("GET", session).said == (404, "BLOB_UPLOAD_UNKNOWN")
+        assert docker("GET", session).status == 204
+
+
 def test_docker_logs_in_with_a_users_token(there: str, server: LiveServer) -> None:
     person = make_user(server, "docker", allow("ecr:GetAuthorizationToken"), allow("ecr:BatchGetImage", on=arn(there)))
     (data,) = person.api().get_authorization_token()["authorizationData"]
