@@ -6,6 +6,7 @@ token of /token. SigV4 on the AWS APIs is the business of `aws`; both ask the sa
 
 import base64
 import binascii
+import math
 from dataclasses import dataclass
 
 from auth.access import ANONYMOUS, Principal, PrincipalKind
@@ -36,6 +37,14 @@ class Caller:
             return True
         granted = self.claims.scopes.get(scope, frozenset())
         return action in granted or "*" in granted
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A principal, and when what they showed ends: no token that they get for it is good for longer."""
+
+    principal: Principal
+    until: float = math.inf
 
 
 class Authenticator:
@@ -81,17 +90,26 @@ class Authenticator:
     async def check_password(self, user: str, password: str, *, region: str) -> Principal:
         """Raises CredentialsInvalid, TokenMalformed, TokenExpired."""
         if user == "AWS":
-            claims = await self._tokens.verify(password, PASSWORD_AUDIENCE)
-            _check_region(claims, region)
-            return await self._current(claims)
+            return (await self._login(password, PASSWORD_AUDIENCE, region)).principal
         principal = await self._keyring.check(user, password)
         if principal is None:
             raise CredentialsInvalid("the access key id and secret do not go together")
         return principal
 
-    async def check_refresh_token(self, token: str) -> Principal:
+    async def check_login(self, user: str, password: str, *, region: str) -> Login:
         """Raises CredentialsInvalid, TokenMalformed, TokenExpired."""
-        return await self._current(await self._tokens.verify(token, REFRESH_AUDIENCE))
+        if user == "AWS":
+            return await self._login(password, PASSWORD_AUDIENCE, region)
+        return Login(await self.check_password(user, password, region=region))
+
+    async def check_refresh_token(self, token: str, *, region: str) -> Login:
+        """Raises CredentialsInvalid, TokenMalformed, TokenExpired."""
+        return await self._login(token, REFRESH_AUDIENCE, region)
+
+    async def _login(self, token: str, audience: str, region: str) -> Login:
+        claims = await self._tokens.verify(token, audience)
+        _check_region(claims, region)
+        return Login(await self._current(claims), claims.expires_at)
 
     async def _current(self, claims: Claims) -> Principal:
         principal = None if claims.subject is None else await self._keyring.current(claims.subject)

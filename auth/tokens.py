@@ -6,6 +6,7 @@ outlives the session of whoever obtained it. Only HS256 with a key of our own st
 chooses anything but which of those keys.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,12 +61,13 @@ class Tokens:
         region: str,
         lifetime: int,
         scopes: Mapping[str, frozenset[str]] | None = None,
+        until: float = math.inf,
     ) -> tuple[str, float]:
-        """(token, time of expiry): after `lifetime` seconds, or with the principal's session."""
+        """(token, time of expiry): after `lifetime` seconds, at `until`, or with the principal's session."""
         more: dict[str, Any] = {"region": region, "for": pack(subject_of(principal))}
         if scopes is not None:
             more["scopes"] = {name: sorted(actions) for name, actions in scopes.items()}
-        expires = self._clock() + lifetime
+        expires = min(self._clock() + lifetime, until)
         if principal.session is not None:
             expires = min(expires, principal.session.expires_at)
         return self._sign(audience, principal.arn, int(expires), more)

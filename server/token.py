@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
-from auth.access import ANONYMOUS, Principal
-from auth.authenticate import BEARER_AUDIENCE, REFRESH_AUDIENCE, Authenticator, decode_basic
+from auth.access import ANONYMOUS
+from auth.authenticate import BEARER_AUDIENCE, REFRESH_AUDIENCE, Authenticator, Login, decode_basic
 from auth.errors import AuthError, CredentialsInvalid
 from auth.tokens import BEARER_LIFETIME, LONGEST, REFRESH_LIFETIME, Tokens
 from base.clock import Clock, moment
@@ -51,16 +51,16 @@ class TokenService:
                 scheme, _, value = authorization.partition(" ")
                 if scheme.lower() != "basic":
                     raise CredentialsInvalid("the Authorization header has to be Basic")
-                principal = await self._authenticator.check_password(*decode_basic(value), region=region)
+                login = await self._authenticator.check_login(*decode_basic(value), region=region)
             elif self._anonymous:
-                principal = ANONYMOUS
+                login = Login(ANONYMOUS)
             else:
                 raise CredentialsInvalid("credentials are missing: log in first")
         except AuthError as error:
             return _refused(error)
         offline = any(key == "offline_token" and value.lower() in {"true", "1"} for key, value in fields)
         scopes = [value for key, value in fields if key == "scope"]
-        return self._issue(principal, scopes, region, refresh=offline and principal is not ANONYMOUS)
+        return self._issue(login, scopes, region, refresh=offline and login.principal is not ANONYMOUS)
 
     async def _by_post(self, body: Body, region: str) -> Reply:
         pieces = await body.read(_MAX_FORM + 1)
@@ -71,31 +71,32 @@ class TokenService:
         kind = fields.get("grant_type")
         try:
             if kind == "password":
-                principal = await self._authenticator.check_password(
+                login = await self._authenticator.check_login(
                     fields.get("username", ""), fields.get("password", ""), region=region
                 )
             elif kind == "refresh_token":
-                principal = await self._refresh(fields.get("refresh_token", ""), region)
+                login = await self._refresh(fields.get("refresh_token", ""), region)
             else:
                 return _oauth_error(400, "unsupported_grant_type", "grant_type has to be password or refresh_token")
         except AuthError as error:
             return _oauth_error(401, "invalid_grant", str(error))
         offline = fields.get("access_type") == "offline" or kind == "refresh_token"
-        return self._issue(principal, [fields.get("scope", "")], region, refresh=offline)
+        return self._issue(login, [fields.get("scope", "")], region, refresh=offline)
 
-    async def _refresh(self, token: str, region: str) -> Principal:
+    async def _refresh(self, token: str, region: str) -> Login:
         """A refresh token of ours, or the password itself: some clients keep that as their identity token."""
         try:
-            return await self._authenticator.check_refresh_token(token)
+            return await self._authenticator.check_refresh_token(token, region=region)
         except AuthError:
-            return await self._authenticator.check_password("AWS", token, region=region)
+            return await self._authenticator.check_login("AWS", token, region=region)
 
-    def _issue(self, principal: Principal, scopes: Iterable[str], region: str, *, refresh: bool) -> Reply:
+    def _issue(self, login: Login, scopes: Iterable[str], region: str, *, refresh: bool) -> Reply:
+        principal, until = login.principal, login.until
         granted = parse_scopes(scopes, _PULL if principal is ANONYMOUS else _ACTIONS)
         if sum(len(name) + 24 for name in granted) > _MAX_SCOPES:
             return _too_many()
         token, expires = self._tokens.issue(
-            BEARER_AUDIENCE, principal, region=region, lifetime=BEARER_LIFETIME, scopes=granted
+            BEARER_AUDIENCE, principal, region=region, lifetime=BEARER_LIFETIME, scopes=granted, until=until
         )
         if len(token) > LONGEST:
             return _too_many()
@@ -109,7 +110,7 @@ class TokenService:
         }
         if refresh:
             answer["refresh_token"], _ = self._tokens.issue(
-                REFRESH_AUDIENCE, principal, region=region, lifetime=REFRESH_LIFETIME
+                REFRESH_AUDIENCE, principal, region=region, lifetime=REFRESH_LIFETIME, until=until
             )
         return Reply(200, [_JSON, ("Cache-Control", "no-store")], json.dumps(answer).encode())
 

@@ -87,8 +87,11 @@ async def test_tokens_of_one_kind_are_not_taken_for_another(authenticator: Authe
                 await authenticator.authenticate(f"Bearer {token}", region=HERE)
         if kind != REFRESH_AUDIENCE:
             with pytest.raises(CredentialsInvalid):
-                await authenticator.check_refresh_token(token)
-    assert await authenticator.check_refresh_token(kinds[REFRESH_AUDIENCE]) == ROOT
+                await authenticator.check_refresh_token(token, region=HERE)
+    login = await authenticator.check_refresh_token(kinds[REFRESH_AUDIENCE], region=HERE)
+    assert login.principal == ROOT
+    with pytest.raises(CredentialsInvalid, match="us-east-1, not eu-west-1"):
+        await authenticator.check_refresh_token(kinds[REFRESH_AUDIENCE], region="eu-west-1")
 
 
 async def test_a_bearer_token_is_limited_to_its_scopes(authenticator: Authenticator, tokens: Tokens):

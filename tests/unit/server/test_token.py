@@ -7,14 +7,14 @@ from urllib.parse import urlencode
 import pytest
 
 from auth.access import ANONYMOUS
-from auth.authenticate import BEARER_AUDIENCE, REFRESH_AUDIENCE, Authenticator
+from auth.authenticate import BEARER_AUDIENCE, PASSWORD_AUDIENCE, REFRESH_AUDIENCE, Authenticator
 from auth.credentials import AccessKey, Keyring, root_of
 from auth.directory import Directory
 from auth.epoch import Epoch
 from auth.keys import SigningKeys
 from auth.secrets import Vault
 from auth.sessions import subject_of
-from auth.tokens import BEARER_LIFETIME, Tokens
+from auth.tokens import BEARER_LIFETIME, PASSWORD_LIFETIME, Tokens
 from base.ids import new_uuid
 from server.token import TokenService, parse_scopes
 from store.migrate import migrate
@@ -30,6 +30,7 @@ BASIC = "Basic " + base64.b64encode(f"{KEY.id}:{KEY.secret}".encode()).decode()
 class Service:
     def __init__(self, keyring: Keyring, tokens: Tokens, clock: Time) -> None:
         self.tokens = tokens
+        self.clock = clock
         self.authenticator = Authenticator(keyring, tokens)
         self.services = {
             anonymous: TokenService(self.authenticator, tokens, clock, anonymous=anonymous)
@@ -153,6 +154,21 @@ async def test_a_password_is_granted_and_refreshed(service: Service):
 async def test_a_refusal_is_oauths(service: Service, fields: dict[str, str], status: int, code: str):
     found, answer = await service.post(**fields)
     assert (found, answer["error"]) == (status, code)
+
+
+async def test_no_token_is_good_for_longer_than_what_it_was_obtained_with(service: Service):
+    """A password of twelve hours is a login of twelve hours, however often it is refreshed."""
+    password, until = service.tokens.issue(PASSWORD_AUDIENCE, ROOT, region=REGION, lifetime=PASSWORD_LIFETIME)
+    fields = {"grant_type": "password", "username": "AWS", "password": password, "access_type": "offline"}
+    for _ in range(2):
+        service.clock.pass_(PASSWORD_LIFETIME / 2 - 60)
+        _, answer = await service.post(**fields)
+        refresh = answer["refresh_token"]
+        assert (await service.tokens.verify(refresh, REFRESH_AUDIENCE)).expires_at == until
+        fields = {"grant_type": "refresh_token", "refresh_token": refresh}
+    assert answer["expires_in"] == 120
+    service.clock.pass_(120)
+    assert (await service.post(**fields))[0] == 401
 
 
 async def test_an_access_token_is_no_refresh_token(service: Service):
