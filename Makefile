@@ -8,12 +8,13 @@ ROOMS := base store aws auth registry server config
 SHARED := $(addprefix tests/wire/,test_oci.py test_access.py test_freshness.py ecr audit sts/test_sessions.py \
 	$(addprefix iam/test_,access_keys.py users.py roles.py policies.py workers.py))
 
-.PHONY: help serve test check bench lock clean
+.PHONY: help serve test check bench bundle lock clean
 
 help:
 	@echo "make serve   all set-up, then the server on 127.0.0.1:5000, data in ./var (ARGS= for options of longshore serve)"
 	@echo "make test    all set-up, then every check and test (PYTEST= for options of pytest)"
 	@echo "make check   format, lint, types, import arrows"
+	@echo "make bundle  what a machine without a network installs from, in ./dist; see docs/operate.md"
 	@echo "make bench   the measured comparison with other registries; see bench/README.md"
 
 serve: $(VENV)/.serve
@@ -24,14 +25,17 @@ test: check
 	$(if $(PYTEST),,$(BIN)/python -m pytest --backing postgres+s3 $(SHARED))
 
 check: $(VENV)/.test
-	$(BIN)/ruff format --check $(ROOMS) tests bench plugins
-	$(BIN)/ruff check $(ROOMS) tests bench plugins
+	$(BIN)/ruff format --check $(ROOMS) tests bench bundle plugins
+	$(BIN)/ruff check $(ROOMS) tests bench bundle plugins
 	$(BIN)/mypy
 	$(BIN)/mypy plugins/pytest-longshore/src/pytest_longshore
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.test
 	$(BIN)/python -m bench $(ARGS)
+
+bundle: $(VENV)/.serve
+	@bundle/build $(BIN)/python dist
 
 # the lock files, from what pyproject.toml asks for
 lock: $(VENV)/.test

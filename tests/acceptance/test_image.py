@@ -19,6 +19,7 @@ pytestmark = pytest.mark.parametrize("docker_path", ["debian"], indirect=True)
 
 DEBIAN = "longshore-test/debian:1"
 IMAGE = "longshore-test/longshore:1"
+ALONE = "longshore-test/longshore:alone"
 PACKAGES = ("base-files", "ca-certificates", "coreutils", "dash", "grep", "passwd", "python3", "python3-venv", "sed")
 ONLY_NEEDED = tuple(
     f"--no-{kind}" for kind in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
@@ -56,8 +57,8 @@ def debian_archive(path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def image(engine: Engine, debian_docker: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The Dockerfile's image, as `docker build` makes it."""
+def building(engine: Engine, debian_docker: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A docker that has DEBIAN."""
     need("docker", parts.system("apt-cache"), "a Debian with its python3-venv")
     directory = tmp_path_factory.mktemp("image")
     docker = Program(
@@ -67,11 +68,17 @@ def image(engine: Engine, debian_docker: Path, tmp_path_factory: pytest.TempPath
     changes = [word for setting in settings for word in ("--change", setting)]
     docker("import", *changes, str(debian_archive(directory / "debian.tar")), DEBIAN)
     (directory / "debian.tar").unlink()
-    # The tests' engine has no network of its own.
-    docker("build", "--network", "host", "--build-arg", f"BASE={DEBIAN}", "--tag", IMAGE, str(ROOT), timeout=600)
-    yield IMAGE
-    docker("rmi", "--force", IMAGE, DEBIAN)
+    yield docker
+    docker("rmi", "--force", IMAGE, ALONE, DEBIAN)
     docker("image", "prune", "--force")
+
+
+@pytest.fixture(scope="module")
+def image(building: Program) -> str:
+    """The Dockerfile's image, as `docker build` makes it."""
+    # The tests' engine has no network of its own.
+    building("build", "--network", "host", "--build-arg", f"BASE={DEBIAN}", "--tag", IMAGE, str(ROOT), timeout=600)
+    return IMAGE
 
 
 @pytest.fixture
@@ -134,3 +141,18 @@ def test_it_holds_no_tools_of_its_build(image: str, docker: Program) -> None:
     assert "src" not in printed.split()
     assert "longshore" in printed.split()
     assert docker("run", "--rm", "--network", "none", image, "--help").startswith("usage: longshore")
+
+
+@pytest.mark.long
+def test_the_bundle_makes_it_without_a_network(building: Program, docker: Program, tmp_path: Path) -> None:
+    python = need("docker", parts.system("python3"), "a Debian with its python3-venv")
+    subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
+    words = ["bash", str(ROOT / "bundle" / "build"), str(tmp_path / "venv" / "bin" / "python"), str(tmp_path)]
+    tar = Path(subprocess.run(words, capture_output=True, text=True, check=True, timeout=600).stdout.strip())
+    with tarfile.open(tar) as archive:
+        archive.extractall(tmp_path, filter="data")
+    building(
+        "build", "--network", "none", "--build-arg", f"BASE={DEBIAN}", "--tag", ALONE, str(tmp_path / tar.stem),
+        timeout=600,
+    )  # fmt: skip
+    assert docker("run", "--rm", "--network", "none", ALONE, "--help").startswith("usage: longshore")
