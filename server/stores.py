@@ -25,7 +25,7 @@ from store.sqlite import SqliteDatabase
 def open_database(settings: Settings) -> Database:
     """PostgreSQL connects when it is first asked something. Raises DatabaseUnavailable where a file cannot be opened."""
     if is_shared(settings):
-        return PostgresDatabase(settings.database.url)
+        return PostgresDatabase(settings.database.url, standby=settings.server.read_only)
     path = database_path(settings)
     make_directories(path.parent)
     return SqliteDatabase(path)

@@ -11,9 +11,11 @@ across a flush. Durable units then wait for a second connection, which has the s
 synchronous standbys, if it has any) once for all of them. What a unit had read is earlier in the same log, so a flushed
 unit never depends on an unflushed one.
 
-Connections are made when they are needed and again after they broke. While the database is away every call raises
-DatabaseUnavailable within `timeout`; when it is back the next call succeeds. A call that breaks while its transaction
-commits may have happened: like every error it means that nothing was promised.
+Connections are made when they are needed and again after they broke, to the one of the URL's hosts that is no standby
+(unless told otherwise): so a failover is over for this process when the database's is, and nothing is read that is old.
+While the database is away every call raises DatabaseUnavailable within `timeout`; when it is back the next call
+succeeds. A call that breaks while its transaction commits may have happened: like every error it means that nothing was
+promised.
 """
 
 import asyncio
@@ -111,11 +113,15 @@ class PostgresDatabase:
 
     vocabulary: Mapping[str, str] = {"clustered": ""}
 
-    def __init__(self, url: str, *, readers: int = 8, timeout: float = 10.0) -> None:
-        """`url` is a connection URI of libpq's form; `timeout` (seconds) bounds every statement and connecting."""
+    def __init__(self, url: str, *, readers: int = 8, timeout: float = 10.0, standby: bool = False) -> None:
+        """`url` is a connection URI of libpq's form; `timeout` (seconds) bounds every statement and connecting.
+
+        With `standby` a standby will do, for who only reads. What the URL says itself (`target_session_attrs`) wins.
+        """
         self._url = url
         self._timeout = timeout
         self._most = readers
+        self._wanted = None if "target_session_attrs" in url else "any" if standby else "primary"
         self._readers = 0
         self._idle: list[_Session] = []
         self._turns: deque[asyncio.Future[_Session | None]] = deque()
@@ -134,6 +140,8 @@ class PostgresDatabase:
     async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         if self._closed:
             raise DatabaseUnavailable("the database is closed")
+        while self._idle and self._idle[-1].connection.is_closed():  # the database went away, and may be back
+            self._drop(self._idle.pop())
         reader = self._idle.pop() if self._idle else await self._new_reader()
         try:
             rows = await reader.run(sql, parameters)
@@ -200,6 +208,7 @@ class PostgresDatabase:
         try:
             return await asyncpg.connect(
                 self._url,
+                target_session_attrs=self._wanted,
                 timeout=self._timeout,
                 command_timeout=self._timeout,
                 statement_cache_size=_STATEMENTS,

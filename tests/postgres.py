@@ -118,6 +118,27 @@ class PostgresServer:
         assert process is not None
         process.wait(_READY_SECONDS)
 
+    def standby(self, directory: Path) -> "PostgresServer":
+        """Another server that follows this one, started; from now on a commit waits for it, too."""
+        backup = program("pg_basebackup")
+        assert backup is not None
+        other = PostgresServer(directory, options=self._options)
+        directory.mkdir()
+        if self._as_user:
+            shutil.chown(directory, "postgres")
+        subprocess.run(
+            [*self._as_user, backup, "-D", directory / "data", "-d", self.url(), "-R", "-c", "fast", "--no-sync"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        other.start()
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.execute("SELECT pg_reload_conf()")
+        return other
+
+    def execute(self, sql: str) -> None:
+        """One statement, outside of any transaction."""
+        _run(self._execute(sql))
+
     @property
     def running(self) -> bool:
         return self._process is not None
