@@ -134,6 +134,8 @@ class Gc:
     grace: float
     settle: float
     orphan_interval: float
+    share: float
+    referrers_after: float
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -308,7 +310,7 @@ def _check(settings: Settings) -> None:
     for path in _POSITIVE:
         if not _get(settings, path) > 0:
             raise SettingsInvalid(f"{path} has to be more than 0 seconds")
-    for path in ("gc.grace", "gc.settle", "storage.reserve"):
+    for path in ("gc.grace", "gc.settle", "gc.referrers_after", "storage.reserve"):
         if _get(settings, path) < 0:
             raise SettingsInvalid(f"{path} cannot be less than 0")
     for key, value in ((entry.name, getattr(settings.limits, entry.name)) for entry in fields(settings.limits)):
@@ -316,6 +318,8 @@ def _check(settings: Settings) -> None:
             raise SettingsInvalid(f"limits.{key} cannot be less than 0")
         if key.endswith("_burst") and 0 < value < 1:
             raise SettingsInvalid(f"limits.{key} has to be 1 or more, or 0: a second's worth")
+    if not 0 < settings.gc.share <= 1:
+        raise SettingsInvalid("gc.share has to be more than 0, up to 1")
     if not settings.audit.keep_days > 0:
         raise SettingsInvalid("audit.keep_days has to be more than 0 days")
     if settings.audit.max_bytes < 1024 * 1024:

@@ -1,40 +1,99 @@
-"""The collector: frees what nothing needs any more, off the request path, in small units.
+"""The collector: frees what nothing needs any more, while the registry works.
 
-What it frees, in this order: uploads that nobody touched for a while; blobs that no manifest of their repository names,
-once their grace is over, and their bytes where no repository links them; bytes in the store that no row knows. A row
-goes, and a tombstone takes its place, before bytes are touched, and keys are never used twice; so a push at any moment
-either finds the blob in its row, or finds none and brings its own bytes.
+A round takes rows away that are due, in this order: uploads that nobody touched for a while; what repositories left that
+were deleted; what refers to images that were deleted, where the settings say so; blobs that no manifest of their
+repository names, once their grace is over. Where no repository links a blob any more, a tombstone takes its row's place
+in the same unit. Later, when whoever saw the row has read the bytes, they are deleted, and the tombstone is buried. A
+search goes through the store itself for bytes that no row knows, which only a crash leaves.
+
+Keys are never used twice, and a push at any moment either finds the blob in its row, or finds none and brings its own
+bytes. So nothing here waits for anybody, and nobody for it: all is found by indices, in steps of milliseconds. A step
+that a crash cuts off is done again by whoever collects next; two collectors at once do no harm.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol, TypeAlias, TypeVar
 
 from base.clock import Clock
+from base.pace import Pace
 from registry import rows
-from store.blobs.driver import BlobDriver
+from registry.garbage import Amount, Garbage, Tally
+from registry.rows import Taken, Tombstone
+from store.blobs.driver import BlobDriver, Stored, StoreUnavailable
 from store.database import Database, Unit
 
-_STEP = 200
+T = TypeVar("T")
+_Phase: TypeAlias = Callable[[], Awaitable[bool]]
+
+_STEP = 1000
+"""Things in one step at the most; the pace says how many."""
 _ORPHAN_AGE = 3600.0
 """Seconds for which bytes without a row are left alone at the least: their row may be about to come."""
-
 _SETTLE = 60.0
 """Seconds between a tombstone and the end of the bytes: a reader that saw the row has read them by then."""
+_SUBJECTS_KEPT = 86400.0
+"""Seconds for which it is remembered that a subject was deleted, where what refers to it is kept."""
+
+
+class Held(Protocol):
+    """A lease, as the collector sees it (`store.leases.Lease`)."""
+
+    def guard(self, unit: Callable[[], Unit[T]]) -> Callable[[], Unit[T]]: ...
+
+    async def keep(self) -> None: ...
+
+
+class Unleased:
+    """For a collector that nobody competes with, or that does not mind."""
+
+    def guard(self, unit: Callable[[], Unit[T]]) -> Callable[[], Unit[T]]:
+        return unit
+
+    async def keep(self) -> None:
+        return
 
 
 @dataclass(slots=True)
 class Collected:
-    """What one round did."""
+    """What was done so far."""
 
     uploads: int = 0
+    """Uploads given up."""
+    purged: int = 0
+    """Tags, manifests and blobs of deleted repositories."""
+    referrers: int = 0
+    """Manifests whose subject was deleted."""
     unlinked: int = 0
-    freed: int = 0
-    orphans: int = 0
-    bytes: int = 0
+    """Blobs taken out of a repository, their grace over."""
+    reclaimed: Tally = field(default_factory=Tally)
+    """What was deleted from the store."""
+    stuck: dict[str, Exception] = field(default_factory=dict)
+    """Keys that the store could not delete."""
+
+    @property
+    def freed(self) -> int:
+        """Things deleted that rows knew."""
+        return self.reclaimed.total.items - self.orphans
+
+    @property
+    def orphans(self) -> int:
+        """Things deleted that no row knew."""
+        return self.reclaimed.amounts.get(Garbage.ORPHAN, Amount()).items
+
+    @property
+    def bytes(self) -> int:
+        return self.reclaimed.total.bytes
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.uploads or self.purged or self.referrers or self.unlinked or self.reclaimed.amounts)
 
 
 class Collector:
-    """One round at a time, in one process of a registry at a time."""
+    """Rounds and searches, step by step: each yields the seconds that a step took, and may be left off after any."""
 
     def __init__(
         self,
@@ -46,6 +105,8 @@ class Collector:
         upload_expiry: float,
         settle: float = _SETTLE,
         orphan_age: float = _ORPHAN_AGE,
+        referrers_after: float = 0.0,
+        pace: Pace | None = None,
     ) -> None:
         self._database = database
         self._blobs = blobs
@@ -54,68 +115,156 @@ class Collector:
         self._upload_expiry = upload_expiry
         self._settle = settle
         self._orphan_age = orphan_age
+        self._referrers_after = referrers_after
+        self._pace = pace or Pace()
 
     async def collect(self) -> Collected:
-        """One round over everything that is due."""
+        """A round at once, by whoever calls."""
         done = Collected()
-        now = self._clock()
-        grace = now - self._grace
-        done.uploads = await self._repeat(lambda: rows.expire_uploads(now - self._upload_expiry, now, _STEP))
-        done.unlinked = await self._repeat(lambda: rows.unlink_unreferenced(grace, now, _STEP))
-        await self._sweep(done, now - self._settle)
+        async for _ in self.round(done):
+            pass
         return done
 
     async def collect_orphans(self) -> Collected:
-        """Look through the whole store for bytes without a row: a slow round, once in a while."""
+        """A search at once, by whoever calls."""
         done = Collected()
-        stuck: dict[str, Exception] = {}
-        async for page in self._blobs.inventory(before=self._clock() - max(self._orphan_age, self._grace)):
-            for start in range(0, len(page.found), _STEP):
-                some = {stored.key: stored.stage for stored in page.found[start : start + _STEP]}
-                unknown = await rows.find_unknown_keys(self._database, list(some))
-                if any(
-                    some[key] for key in unknown
-                ):  # parts of uploads whose names change: their row has the name's beginning
-                    staged = await rows.list_staged(self._database)
-                    unknown = [key for key in unknown if some[key] not in staged]
-                done.orphans += len(await self._delete(unknown, stuck))
-        _raise_first(stuck)
+        async for _ in self.search(done):
+            pass
         return done
 
-    async def _sweep(self, done: Collected, before: float) -> None:
-        stuck: dict[str, Exception] = {}
-        while True:
-            doomed = dict(await rows.list_condemned(self._database, before=before, now=self._clock(), limit=_STEP))
-            gone = await self._delete(doomed.keys() - stuck.keys(), stuck)
-            done.freed += len(gone)
-            done.bytes += sum(doomed[key] for key in gone)
-            if gone:
-                await self._database.write(lambda gone=gone: rows.forget_condemned(gone), durable=False)  # type: ignore[misc]
-            if len(doomed) < _STEP or not gone:
-                break
-        _raise_first(stuck)
+    async def round(self, done: Collected, lease: Held | None = None) -> AsyncGenerator[float, None]:
+        """Everything that is due. Adds to `done` what it does. Raises LeaseLost, StoreUnavailable, DatabaseUnavailable."""
+        held = lease or Unleased()
+        for phase in self._phases(self._clock(), done, held):
+            more = True
+            while more:
+                begun = self._pace.timer()
+                await held.keep()
+                more = await phase()
+                yield self._pace.timer() - begun
+        for error in done.stuck.values():
+            raise error
 
-    async def _delete(self, keys: Iterable[str], stuck: dict[str, Exception]) -> list[str]:
-        """Delete what can be: one key that the store cannot delete, put into `stuck`, does not keep the others."""
-        gone = []
-        for key in keys:
-            try:
-                await self._blobs.delete(key)
-            except Exception as error:  # noqa: BLE001 - raised when the round is over
-                stuck[key] = error
+    async def search(
+        self, done: Collected, lease: Held | None = None, *, at: "Place | None" = None
+    ) -> AsyncGenerator[float, None]:
+        """Look through the whole store, or what comes behind the place `at`, which goes along, for bytes without a row.
+
+        Raises like `round`.
+        """
+        held, at = lease or Unleased(), at or Place()
+        before = self._clock() - max(self._orphan_age, self._grace)
+        begun = self._pace.timer()
+        async with aclosing(self._blobs.inventory(before=before, after=at.place)) as pages:
+            async for page in pages:
+                for start in range(0, len(page.found), _STEP):
+                    await held.keep()
+                    await self._look_at(page.found[start : start + _STEP], done, held)
+                at.place = page.place
+                yield self._pace.timer() - begun
+                begun = self._pace.timer()
+        for error in done.stuck.values():
+            raise error
+
+    # -- phases: each does a step and says whether there is more
+
+    def _phases(self, now: float, done: Collected, held: Held) -> "Iterable[_Phase]":
+        async def expire() -> bool:
+            taken = await self._take(partial(rows.expire_uploads, now - self._upload_expiry, now), held)
+            done.uploads += taken.items
+            return taken.more
+
+        async def purge() -> bool:
+            repository_id = await rows.find_deleted_repository(self._database)
+            if repository_id is None:
+                return False
+            taken = await self._take(partial(rows.purge_repository, repository_id, now), held)
+            done.uploads += taken.uploads
+            done.purged += taken.items - taken.uploads
+            return True
+
+        async def refer() -> bool:
+            if self._referrers_after > 0:
+                unit = partial(rows.collect_referrers, now - self._referrers_after, now)
             else:
-                gone.append(key)
-        return gone
+                unit = partial(rows.forget_subjects, now - _SUBJECTS_KEPT)
+            taken = await self._take(unit, held)
+            done.referrers += taken.items
+            return taken.more
 
-    async def _repeat(self, unit: Callable[[], Unit[int]]) -> int:
-        total = 0
-        while True:
-            count = await self._database.write(unit)
-            total += count
-            if count < _STEP:
-                return total
+        async def unlink() -> bool:
+            taken = await self._take(partial(rows.unlink_unreferenced, now - self._grace, now), held)
+            done.unlinked += taken.items
+            return taken.more
+
+        return expire, purge, refer, unlink, self._freeing(now, done, held)
+
+    def _freeing(self, now: float, done: Collected, held: Held) -> "_Phase":
+        after = (0.0, "")
+
+        async def free() -> bool:
+            """Delete the bytes of tombstones that have stood long enough; those that could not go are passed over."""
+            nonlocal after
+            size = self._size
+            before = now - self._settle
+            doomed = await rows.list_doomed(self._database, before=before, now=self._clock(), after=after, limit=size)
+            if doomed:
+                after = (doomed[-1].condemned_at, doomed[-1].key)
+                await self._delete(doomed, done, held)
+            return len(doomed) == size
+
+        return free
+
+    async def _look_at(self, stored: Sequence[Stored], done: Collected, held: Held) -> None:
+        """Delete what of that no row knows."""
+        unknown = await rows.find_unknown(self._database, stored)
+        if unknown:
+            doomed = await self._write(partial(rows.condemn_unknown, unknown, self._clock()), held)
+            if doomed:
+                await self._delete(doomed, done, held)
+
+    async def _delete(self, doomed: Sequence[Tombstone], done: Collected, held: Held) -> None:
+        """Bytes first, tombstones after; what the store cannot delete does not keep the rest.
+
+        Raises StoreUnavailable where it deletes nothing.
+        """
+        stuck = await self._blobs.delete_many([one.key for one in doomed])
+        done.stuck.update(stuck)
+        gone = [one for one in doomed if one.key not in stuck]
+        if not gone:
+            for error in stuck.values():
+                if isinstance(error, StoreUnavailable):
+                    raise error
+            return
+        again_at = self._clock() + self._upload_expiry + self._settle
+        full = len(doomed) >= self._pace.size
+        done.reclaimed.add_all(await self._write(partial(rows.bury, gone, again_at), held, full=full, durable=False))
+
+    @property
+    def _size(self) -> int:
+        """Things in the next step at the most."""
+        return min(_STEP, self._pace.size)
+
+    async def _take(self, unit: Callable[[int], Unit[Taken]], held: Held) -> Taken:
+        """Run a unit for as many rows as the pace has it. It survives a power cut: bytes go by what it says."""
+        return await self._write(partial(unit, self._size), held)
+
+    async def _write(self, unit: Callable[[], Unit[T]], held: Held, *, full: bool = False, durable: bool = True) -> T:
+        """Run a unit and tell the pace for how long it kept others waiting, and whether it was `full`."""
+        timer = self._pace.timer
+
+        def timed() -> Unit[tuple[T, float]]:
+            begun = timer()
+            value = yield from unit()
+            return value, timer() - begun
+
+        value, seconds = await self._database.write(held.guard(timed), durable=durable)
+        self._pace.held(seconds, full=full or (isinstance(value, Taken) and value.more))
+        return value
 
 
-def _raise_first(stuck: dict[str, Exception]) -> None:
-    for error in stuck.values():
-        raise error
+@dataclass(slots=True)
+class Place:
+    """Where a search of the store stands."""
+
+    place: str = ""

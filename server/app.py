@@ -44,7 +44,7 @@ from registry.ecr.call import Call as EcrCall
 from registry.ecr.call import Registry as EcrRegistry
 from registry.errors import TABLE, RegistryError
 from registry.facts import RegistryFacts
-from registry.gc import Collector
+from registry.gc import Collected
 from registry.images import Images
 from registry.links import PREFIX as LINKS
 from registry.links import Links
@@ -55,9 +55,12 @@ from registry.policies import Policies
 from registry.pull import Pull
 from registry.push import Push
 from registry.repositories import Repositories
+from registry.rounds import find_standing
+from registry.rows.collections import Kind
 from registry.uploads import Uploads
 from server.accel import hand_over
 from server.aws import AwsApi
+from server.collection import make_rounds
 from server.first import FirstThings
 from server.hosts import Hosts, Networks, Origin
 from server.http import Exchange
@@ -72,13 +75,12 @@ from server.token import TokenService
 from server.visit import Visit
 from server.watched import WatchedBlobs, WatchedDatabase
 from store.database import Database, DatabaseFull, DatabaseUnavailable, Sealed
-from store.leases import Lease, drop_lease, take_lease
+from store.leases import Lease
 from store.seals import Heeding, Unwritable, Watch
 
 Measure: TypeAlias = Callable[[], float]
 
 _TEXT = ("Content-Type", "text/plain; charset=utf-8")
-_LEASE = 30.0
 _LOOK = 1.0
 """Seconds between two looks at what is measured."""
 _RETENTION = 15.0
@@ -182,13 +184,8 @@ class App:
             count=partial(self.metrics.add, "aws_requests", 1.0),
             limits=self._limits,
         )
-        self.collector = Collector(
-            self.database,
-            self.blobs,
-            clock=clock,
-            grace=settings.gc.grace,
-            upload_expiry=settings.registry.upload_expiry,
-            settle=settings.gc.settle,
+        self.rounds = make_rounds(
+            settings, self.database, self.blobs, clock=clock, share=settings.gc.share, report=self._report_collection
         )
         self._oci = OciBoundary(
             self.registry,
@@ -205,7 +202,6 @@ class App:
         self._holder = f"{new_uuid()}"
         self._retention: Lease | None = None
         self._accel = settings.storage.accel_redirect
-        self._orphans_at = clock() + settings.gc.orphan_interval
         self._under_way = 0
         self._uploads_under_way = 0
         self._next_look = 0.0
@@ -289,7 +285,7 @@ class App:
             self._loops.start("audit", self._record_decisions)
             self._loops.start("audit-retention", self._forget_decisions)
             self.recorder.when_full(lambda: self._loops.wake("audit"))
-            self._loops.start("collector", self._collect)
+            self._loops.start("collector", self.rounds.turn)
         self.ready = True
 
     async def stop(self) -> None:
@@ -308,7 +304,7 @@ class App:
             await self.usage.record()
             if self._retention is not None:
                 await self._retention.drop()
-            await self._notes.write(lambda: drop_lease("collector", self._holder), durable=False)
+            await self.rounds.stop()
         await self.blobs.close()
         await self.database.close()
         if self._telemetry is not None:
@@ -455,7 +451,10 @@ class App:
     async def _operate(self, path: str) -> Reply:
         if path == "/metrics":
             self._measure()
-            return Reply(200, [("Content-Type", CONTENT_TYPE)], await asyncio.to_thread(self.metrics.render))
+            standing = None
+            with contextlib.suppress(DatabaseUnavailable):  # the rest is worth having
+                standing = await find_standing(self.database)
+            return Reply(200, [("Content-Type", CONTENT_TYPE)], await asyncio.to_thread(self.metrics.render, standing))
         if path == "/healthz":
             return Reply(200, [_TEXT], b"ok\n")
         if not self.ready:
@@ -535,29 +534,22 @@ class App:
         await self.signing.load()
         return 3600.0
 
-    async def _collect(self) -> float:
-        settings = self._settings.gc
-        if await self.seals.reason():
-            return settings.interval
-        now = time.time()
-        held = await self.database.write(
-            lambda: take_lease("collector", self._holder, now, seconds=max(_LEASE, 3 * settings.interval)),
-            durable=False,
-        )
-        if held:
-            done = await self.collector.collect()
-            if now >= self._orphans_at:
-                self._orphans_at = now + settings.orphan_interval
-                done.orphans = (await self.collector.collect_orphans()).orphans
-            self.metrics.add("collected_uploads", done.uploads)
-            self.metrics.add("collected_blobs", done.freed)
-            self.metrics.add("collected_bytes", done.bytes)
-            self.metrics.add("collected_orphans", done.orphans)
-            if done.uploads or done.freed or done.orphans:
-                self._log.event(
-                    "collected", uploads=done.uploads, blobs=done.freed, bytes=done.bytes, orphans=done.orphans
-                )
-        return settings.interval
+    def _report_collection(self, kind: Kind, done: Collected) -> None:
+        self.metrics.add("collected_uploads", done.uploads)
+        self.metrics.add("collected_blobs", done.freed)
+        self.metrics.add("collected_bytes", done.bytes)
+        self.metrics.add("collected_orphans", done.orphans)
+        if done.anything:
+            self._log.event(
+                "collected",
+                kind=kind,
+                uploads=done.uploads,
+                purged=done.purged,
+                referrers=done.referrers,
+                unlinked=done.unlinked,
+                freed=done.reclaimed.total.items,
+                bytes=done.bytes,
+            )
 
 
 def _shown(visit: Visit) -> str:

@@ -18,15 +18,13 @@ from auth.epoch import Epoch
 from auth.keys import SigningKeys
 from auth.rows.accounts import list_accounts
 from auth.secrets import ServerKeyInvalid, Vault
-from base.ids import new_uuid
 from config.settings import Settings, SettingsInvalid, load_settings
 from registry.backup import BackupBusy
-from registry.gc import Collector
 from registry.intake import IntakeRefused, require_complete
 from server import audit, operation, policy
 from server.first import FirstThings, prepare, welcome
 from server.logs import Log
-from server.stores import changing_database, open_blobs, open_database
+from server.stores import changing_database, open_database
 from server.supervisor import Workers
 from server.tls import Certificate
 from server.worker import work
@@ -85,11 +83,6 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, metavar="P", help="port to listen on (default: 5000)")
     serve.add_argument("--workers", type=int, metavar="N", help="processes that share the port (default: 1)")
     serve.set_defaults(run=_serve)
-    collect = commands.add_parser("gc", parents=[common], help="free what nothing needs any more, now")
-    collect.add_argument(
-        "--orphans", action="store_true", help="also look through the whole store for bytes that nothing knows"
-    )
-    collect.set_defaults(run=_collect)
     move = commands.add_parser("migrate", parents=[common], help="bring the database to this release")
     move.set_defaults(run=_migrate)
     rotate = commands.add_parser("rotate-keys", parents=[common], help="begin to sign tokens with a new key")
@@ -217,33 +210,6 @@ def _rotate(settings: Settings, options: argparse.Namespace) -> int:  # noqa: AR
 
     asyncio.run(run())
     print("tokens are signed with a new key within the hour, or from the next start; those that are out stay good")
-    return 0
-
-
-def _collect(settings: Settings, options: argparse.Namespace) -> int:
-    async def run() -> None:
-        blobs = open_blobs(settings, ids=new_uuid, clock=time.time)
-        try:
-            async with changing_database(settings) as database:
-                collector = Collector(
-                    database,
-                    blobs,
-                    clock=time.time,
-                    grace=settings.gc.grace,
-                    upload_expiry=settings.registry.upload_expiry,
-                    settle=settings.gc.settle,
-                )
-                done = await collector.collect()
-                if options.orphans:
-                    done.orphans = (await collector.collect_orphans()).orphans
-            print(
-                f"{done.uploads} uploads given up, {done.unlinked} blobs out of their grace, "
-                f"{done.freed} freed ({done.bytes} bytes), {done.orphans} orphans freed"
-            )
-        finally:
-            await blobs.close()
-
-    asyncio.run(run())
     return 0
 
 

@@ -8,7 +8,7 @@ everything that is shown.
 import json
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -17,6 +17,9 @@ from typing import Any, TypeAlias
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
+
+from registry.garbage import COUNTED, Amount
+from registry.rounds import Standing
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
@@ -112,6 +115,19 @@ FAMILIES: tuple[Family, ...] = (
     Family("worker_lag_seconds", Kind.SUM, "By how much a worker's event loop was late when it last looked.", ("worker",)),
 )  # fmt: skip
 
+COLLECTION: tuple[Family, ...] = (
+    Family("gc_reclaimable_items", Kind.MOST, "What was to be reclaimed at the end of the last round.", ("reason",)),
+    Family("gc_reclaimable_bytes", Kind.MOST, "Their bytes.", ("reason",)),
+    Family("gc_reclaimed_items", Kind.COUNTER, "Things reclaimed, by all processes since the beginning.", ("reason",)),
+    Family("gc_reclaimed_bytes", Kind.COUNTER, "Their bytes.", ("reason",)),
+    Family("gc_queue_length", Kind.MOST, "Rows that wait for the collector, at the end of the last round.", ("queue",)),
+    Family("gc_upload_bytes", Kind.MOST, "Bytes of open uploads, then."),
+    Family("gc_last_success_timestamp_seconds", Kind.MOST, "When the last round, or search, that succeeded ended.", ("kind",)),
+    Family("gc_last_duration_seconds", Kind.MOST, "How long it took.", ("kind",)),
+    Family("gc_under_way", Kind.MOST, "Whether one is under way.", ("kind",)),
+)  # fmt: skip
+"""What the database says of the collector: every process shows the same, so it is not to be added up."""
+
 
 class Metrics:
     """The counts of one worker, and how to show everybody's."""
@@ -187,14 +203,16 @@ class Metrics:
         fresh.write_text(json.dumps(self._snapshot()))
         os.replace(fresh, self._path)
 
-    def render(self) -> bytes:
-        """The exposition text of all workers. Runs on a thread."""
+    def render(self, standing: Standing | None = None) -> bytes:
+        """The exposition text of all workers, and of the collector as it stands. Runs on a thread."""
         snapshots = [self._snapshot()]
         if self._directory.is_dir():
             others = [path for path in self._directory.glob("*.json") if path != self._path]
             snapshots.extend(json.loads(path.read_text()) for path in others)
         registry = CollectorRegistry()
         registry.register(_Sum(tuple(self._families.values()), snapshots))
+        if standing is not None:
+            registry.register(_Shared(_collected(standing)))
         return generate_latest(registry)
 
     def _new(self, name: str, labels: Labels) -> Labels:
@@ -257,3 +275,42 @@ def _shown(family: Family, found: list[tuple[Labels, list[Any]]]) -> Metric:
     for labels, values in found:
         gauge.add_metric(labels, _GAUGES[family.kind](values))
     return gauge
+
+
+def _collected(standing: Standing) -> Iterator[Metric]:
+    """What the collector has done and has before it: the same in every process, for it is in the database."""
+    waiting = standing.waiting
+    reclaimable = {kind.value or "other": waiting.condemned.amounts.get(kind, Amount()) for kind in COUNTED}
+    reclaimable["grace"] = waiting.graces
+    reclaimed = {kind.value or "other": standing.reclaimed.get(kind, Amount()) for kind in COUNTED}
+    kinds = {"round": standing.round, "search": standing.search}
+    values: dict[str, Mapping[str, float]] = {
+        "gc_reclaimable_items": {reason: amount.items for reason, amount in reclaimable.items()},
+        "gc_reclaimable_bytes": {reason: amount.bytes for reason, amount in reclaimable.items()},
+        "gc_reclaimed_items": {reason: amount.items for reason, amount in reclaimed.items()},
+        "gc_reclaimed_bytes": {reason: amount.bytes for reason, amount in reclaimed.items()},
+        "gc_queue_length": {
+            "uploads": waiting.uploads.items,
+            "graces": waiting.graces.items,
+            "tombstones": waiting.condemned.total.items,
+            "repositories": waiting.repositories,
+            "subjects": waiting.subjects,
+        },
+        "gc_upload_bytes": {"": waiting.uploads.bytes},
+        "gc_last_success_timestamp_seconds": {kind: last.ended_at for kind, last in kinds.items()},
+        "gc_last_duration_seconds": {kind: last.seconds for kind, last in kinds.items()},
+        "gc_under_way": {kind: float(last.under_way) for kind, last in kinds.items()},
+    }
+    for family in COLLECTION:
+        found = values[family.name].items()
+        yield _shown(family, [((label,) if family.labels else (), [value]) for label, value in found])
+
+
+class _Shared(Collector):
+    """What every process shows alike."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = list(metrics)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics

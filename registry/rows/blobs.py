@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from base.digest import Digest
 from registry.errors import BlobReferenced
+from registry.garbage import Amount, Garbage
 from registry.names import RegistryId, RepositoryName
 from registry.rows.slices import slices
 from store.database import Database, Unit, placeholders
-from store.leases import UNPINNED
 
 REFERENCED = 1e15
 """`kept_at` of a blob that a manifest of its repository names: its grace does not run."""
@@ -25,9 +25,10 @@ class Blob:
 
 
 async def find_blob(database: Database, repository_id: int, digest: Digest) -> Blob | None:
+    """None also where the repository was deleted."""
     row = await database.fetch_one(
-        "SELECT b.key, b.size, r.kept_at FROM repository_blobs r JOIN blobs b ON b.digest = r.digest "
-        "WHERE r.repository_id = ? AND r.digest = ?",
+        "SELECT b.key, b.size, r.kept_at FROM repositories p JOIN repository_blobs r ON r.repository_id = p.id "
+        "JOIN blobs b ON b.digest = r.digest WHERE p.id = ? AND r.digest = ?",
         (repository_id, digest),
     )
     return None if row is None else Blob(digest, *row)
@@ -103,11 +104,11 @@ def keep_blob(repository_id: int, digest: Digest, now: float) -> Unit[bool]:
 
 
 def link_blob(source_id: int, target_id: int, digest: Digest, now: float) -> Unit[bool]:
-    """Mount. False where the source has no such blob or the target is gone."""
+    """Mount. False where the source has no such blob, or one of the two is gone."""
     rows = yield (
         "INSERT INTO repository_blobs (repository_id, digest, kept_at) "
         "SELECT p.id, r.digest, ? FROM repository_blobs r JOIN blobs b ON b.digest = r.digest JOIN repositories p ON p.id = ? "
-        "WHERE r.repository_id = ? AND r.digest = ? "
+        "JOIN repositories s ON s.id = r.repository_id WHERE r.repository_id = ? AND r.digest = ? "
         "ON CONFLICT (repository_id, digest) DO UPDATE SET kept_at = "
         "CASE WHEN repository_blobs.kept_at > excluded.kept_at THEN repository_blobs.kept_at ELSE excluded.kept_at END "
         "RETURNING 1",
@@ -131,7 +132,7 @@ def unlink_blob(repository_id: int, digest: Digest, now: float) -> Unit[bool]:
         "DELETE FROM repository_blobs WHERE repository_id = ? AND digest = ? RETURNING 1",
         (repository_id, digest),
     )
-    yield from condemn_unlinked([digest], now)
+    yield from condemn_unlinked([digest], now, Garbage.DELETED)
     return bool(rows)
 
 
@@ -144,7 +145,7 @@ def insert_blob(repository_id: int, digest: Digest, key: str, size: int, now: fl
     )
     held: str = rows[0][0]
     if held != key:
-        yield from condemn(key, size, now)
+        yield from condemn([(key, size)], now, Garbage.DUPLICATE)
     yield (
         "INSERT INTO repository_blobs (repository_id, digest, kept_at) VALUES (?, ?, ?) "
         "ON CONFLICT (repository_id, digest) DO UPDATE SET kept_at = "
@@ -154,68 +155,26 @@ def insert_blob(repository_id: int, digest: Digest, key: str, size: int, now: fl
     return held
 
 
-def condemn(key: str, size: int, now: float) -> Unit[None]:
-    """A tombstone: the bytes of `key` may be deleted from now on."""
-    yield (
-        "INSERT INTO condemned (key, size, condemned_at) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
-        (key, size, now),
-    )
+def condemn(doomed: Sequence[tuple[str, int]], now: float, kind: Garbage) -> Unit[None]:
+    """Tombstones: the bytes of those (key, size) may be deleted from now on."""
+    for some in slices(doomed, size=100):
+        yield (
+            "INSERT INTO condemned (key, size, condemned_at, reason) VALUES "
+            + ", ".join(["(?, ?, ?, ?)"] * len(some))
+            + " ON CONFLICT (key) DO NOTHING",
+            tuple(value for key, size in some for value in (key, size, now, kind.value)),
+        )
 
 
-def unlink_unreferenced(before: float, now: float, limit: int) -> Unit[int]:
-    """Take blobs that no manifest of their repository names out of it, if their grace began before `before`."""
-    rows = yield (
-        "DELETE FROM repository_blobs WHERE (repository_id, digest) IN ("
-        "SELECT r.repository_id, r.digest FROM repository_blobs r WHERE r.kept_at < ? AND r.kept_at < 1e14 AND NOT EXISTS ("
-        "SELECT 1 FROM manifest_references f WHERE f.repository_id = r.repository_id AND f.digest = r.digest) LIMIT ?) "
-        "RETURNING digest",
-        (before, limit),
-    )
-    yield from condemn_unlinked([digest for (digest,) in rows], now)
-    return len(rows)
-
-
-def condemn_unlinked(digests: Sequence[str], now: float) -> Unit[None]:
+def condemn_unlinked(digests: Sequence[str], now: float, kind: Garbage) -> Unit[Amount]:
     """Condemn the bytes of those blobs that no repository links any more."""
+    condemned = Amount()
     for some in slices(digests):
         rows = yield (
             f"DELETE FROM blobs WHERE digest IN ({placeholders(len(some))}) AND NOT EXISTS ("
             "SELECT 1 FROM repository_blobs r WHERE r.digest = blobs.digest) RETURNING key, size",
             tuple(some),
         )
-        for key, size in rows:
-            yield from condemn(key, size, now)
-
-
-async def list_condemned(database: Database, *, before: float, now: float, limit: int) -> list[tuple[str, int]]:
-    """(key, size) of bytes condemned before `before`, oldest first; none while there is a pin."""
-    rows = await database.fetch(
-        f"SELECT key, size FROM condemned WHERE condemned_at <= ? AND {UNPINNED} ORDER BY condemned_at LIMIT ?",
-        (before, now, limit),
-    )
-    return [(key, size) for key, size in rows]
-
-
-def forget_condemned(keys: Sequence[str]) -> Unit[None]:
-    for some in slices(list(keys)):
-        yield f"DELETE FROM condemned WHERE key IN ({placeholders(len(some))})", tuple(some)
-
-
-async def find_unknown_keys(database: Database, keys: Sequence[str]) -> list[str]:
-    """Those of `keys` that no blob, upload or tombstone knows."""
-    unknown = set(keys)
-    for some in slices(list(keys)):
-        marks = placeholders(len(some))
-        rows = await database.fetch(
-            f"SELECT key FROM blobs WHERE key IN ({marks}) UNION SELECT staged FROM uploads WHERE staged IN ({marks}) "
-            f"UNION SELECT key FROM condemned WHERE key IN ({marks})",
-            (*some, *some, *some),
-        )
-        unknown.difference_update(key for (key,) in rows)
-    return sorted(unknown)
-
-
-async def list_staged(database: Database) -> set[str]:
-    """The names of all uploads' bytes, up to their first space: what stays the same of them."""
-    rows = await database.fetch("SELECT staged FROM uploads")
-    return {staged.partition(" ")[0] for (staged,) in rows}
+        yield from condemn([(key, size) for key, size in rows], now, kind)
+        condemned += Amount(len(rows), sum(size for _, size in rows))
+    return condemned

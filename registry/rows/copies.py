@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from registry.garbage import Garbage
 from registry.rows.blobs import condemn
 from registry.rows.slices import slices
 from store.database import Database, Unit, placeholders
@@ -57,7 +58,7 @@ def put_blob(digest: str, key: str, size: int, now: float) -> Unit[None]:
         (digest, key, size),
     )
     if not rows:
-        yield from condemn(key, size, now)
+        yield from condemn([(key, size)], now, Garbage.DUPLICATE)
 
 
 def condemn_unlinked_blobs(now: float, limit: int) -> Unit[int]:
@@ -67,8 +68,7 @@ def condemn_unlinked_blobs(now: float, limit: int) -> Unit[int]:
         "SELECT 1 FROM repository_blobs r WHERE r.digest = b.digest) LIMIT ?) RETURNING key, size",
         (limit,),
     )
-    for key, size in rows:
-        yield from condemn(key, size, now)
+    yield from condemn([(key, size) for key, size in rows], now, Garbage.UNREFERENCED)
     return len(rows)
 
 

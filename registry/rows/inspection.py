@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from base.digest import Digest
+from registry.garbage import Garbage
 from registry.manifest import Manifest
 from registry.rows.blobs import REFERENCED, condemn
 from registry.rows.manifests import kind_of
@@ -50,9 +51,11 @@ async def list_repository_ids(database: Database, *, after: int, limit: int) -> 
 
 
 async def find_stray(database: Database, table: str, *, after: int) -> tuple[int, bool] | None:
-    """The next repository id after `after` that rows of the table have, and whether there is no such repository."""
+    """The next repository id after `after` that rows of the table have, and whether it is nobody's: of no
+    repository, and of none that was deleted, whose rows the collector takes away."""
     row = await database.fetch_one(
-        f"SELECT t.repository_id, EXISTS (SELECT 1 FROM repositories p WHERE p.id = t.repository_id) FROM {table} t "
+        "SELECT t.repository_id, EXISTS (SELECT 1 FROM repositories p WHERE p.id = t.repository_id) "
+        f"OR EXISTS (SELECT 1 FROM deleted_repositories d WHERE d.repository_id = t.repository_id) FROM {table} t "
         "WHERE t.repository_id > ? ORDER BY t.repository_id LIMIT 1",
         (after,),
     )
@@ -62,8 +65,9 @@ async def find_stray(database: Database, table: str, *, after: int) -> tuple[int
 def delete_stray(table: str, repository_id: int) -> Unit[bool]:
     rows = yield (
         f"DELETE FROM {table} WHERE repository_id = ? "
-        "AND NOT EXISTS (SELECT 1 FROM repositories p WHERE p.id = ?) RETURNING 1",
-        (repository_id, repository_id),
+        "AND NOT EXISTS (SELECT 1 FROM repositories p WHERE p.id = ?) "
+        "AND NOT EXISTS (SELECT 1 FROM deleted_repositories d WHERE d.repository_id = ?) RETURNING 1",
+        (repository_id, repository_id, repository_id),
     )
     return bool(rows)
 
@@ -275,7 +279,7 @@ def forget_blob(digest: str, key: str, now: float) -> Unit[bool]:
     """The bytes under the key are lost: the blob counts as absent wherever it is linked, until it is pushed again."""
     rows = yield "DELETE FROM blobs WHERE digest = ? AND key = ? RETURNING size", (digest, key)
     for (size,) in rows:
-        yield from condemn(key, size, now)
+        yield from condemn([(key, size)], now, Garbage.LOST)
     return bool(rows)
 
 
@@ -291,7 +295,7 @@ def condemn_unlinked_blob(digest: str, now: float) -> Unit[bool]:
         (digest,),
     )
     for key, size in rows:
-        yield from condemn(key, size, now)
+        yield from condemn([(key, size)], now, Garbage.UNREFERENCED)
     return bool(rows)
 
 

@@ -203,6 +203,12 @@ def delete_manifest(repository_id: int, digest: str, now: float, *, keep_referen
             "AND f.digest = repository_blobs.digest)",
             (now, repository_id, *some),
         )
+    yield (  # those that name it as their subject may be the collector's after a while
+        "INSERT INTO deleted_subjects (repository_id, digest, deleted_at) SELECT m.repository_id, m.subject, ? "
+        "FROM manifests m WHERE m.repository_id = ? AND m.subject = ? LIMIT 1 "
+        "ON CONFLICT (repository_id, digest) DO UPDATE SET deleted_at = excluded.deleted_at",
+        (now, repository_id, digest),
+    )
     tags = yield "DELETE FROM tags WHERE repository_id = ? AND digest = ? RETURNING name", (repository_id, digest)
     return sorted(name for (name,) in tags)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from registry.errors import RepositoryNotFound
 from registry.mutability import Mutability, TagPolicy
 from registry.names import RegistryId, RepositoryName
-from registry.rows.blobs import condemn_unlinked
 from registry.rows.slices import slices
 from store.database import Database, Row, Unit, placeholders
 
@@ -110,21 +109,18 @@ def update_tag_policy(repository_id: int, policy: TagPolicy) -> Unit[bool]:
 
 
 def delete_repository(repository_id: int, now: float, *, force: bool) -> Unit[bool]:
-    """False where images are in the way. Bytes are the collector's."""
+    """False where images are in the way. Nobody sees any more what it has; the collector takes it away."""
     if not force:
         images = yield "SELECT 1 FROM manifests WHERE repository_id = ? LIMIT 1", (repository_id,)
         if images:
             return False
-    for table in ("tags", "manifest_references", "manifests", "resource_tags", "repository_policies"):
+    for table in ("resource_tags", "repository_policies"):
         yield f"DELETE FROM {table} WHERE repository_id = ?", (repository_id,)
-    unlinked = yield "DELETE FROM repository_blobs WHERE repository_id = ? RETURNING digest", (repository_id,)
-    yield from condemn_unlinked([digest for (digest,) in unlinked], now)
-    # uploads end with their repository: what they staged expires like any other
-    yield (
-        "UPDATE uploads SET touched_at = 0, turn = turn + 1, repository_id = 0 WHERE repository_id = ?",
-        (repository_id,),
-    )
     yield "DELETE FROM repositories WHERE id = ?", (repository_id,)
+    yield (
+        "INSERT INTO deleted_repositories (repository_id, deleted_at) VALUES (?, ?) ON CONFLICT (repository_id) DO NOTHING",
+        (repository_id, now),
+    )
     return True
 
 

@@ -18,6 +18,8 @@ CARRIED = (
     "manifests",
     "manifest_references",
     "tags",
+    "deleted_repositories",
+    "deleted_subjects",
     *identities.CARRIED,
     *schema.CARRIED,
 )
@@ -25,6 +27,8 @@ CARRIED = (
 LEFT_OUT: Mapping[str, str] = {
     "uploads": "uploads under way, whose bytes are not kept: clients begin them again",
     "condemned": "bytes that are about to be deleted",
+    "reclaimed": "what was deleted from one store",
+    "collections": "what the collector did in one store, and where it stands",
     **identities.LEFT_OUT,
     **schema.LEFT_OUT,
 }

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from base.digest import Digest
+from registry.garbage import Garbage
 from registry.names import RegistryId, RepositoryName
 from registry.rows.blobs import condemn, insert_blob
 from store.database import Database, Unit
@@ -29,6 +30,9 @@ class Upload:
 
 
 _UPLOAD = "id, repository_id, principal, algorithm, staged, received, digest, turn, smallest_part, last_part, era"
+
+
+_REPOSITORY_IS_THERE = "EXISTS (SELECT 1 FROM repositories p WHERE p.id = uploads.repository_id)"
 
 
 _QUALIFIED_UPLOAD = ", ".join(f"u.{column}" for column in _UPLOAD.split(", "))
@@ -69,7 +73,10 @@ def _insert(upload: Upload, now: float, where: str, repository: tuple[object, ..
 
 async def find_upload(database: Database, identifier: str) -> Upload | None:
     """None also where its repository was deleted."""
-    row = await database.fetch_one(f"SELECT {_UPLOAD} FROM uploads WHERE id = ? AND repository_id <> 0", (identifier,))
+    row = await database.fetch_one(
+        f"SELECT {_QUALIFIED_UPLOAD} FROM uploads u JOIN repositories p ON p.id = u.repository_id WHERE u.id = ?",
+        (identifier,),
+    )
     return None if row is None else Upload(*row)
 
 
@@ -88,7 +95,8 @@ async def find_named_upload(
 def claim_upload(upload: Upload, now: float) -> Unit[bool]:
     """Take the next turn, if the upload still stands where the caller saw it."""
     rows = yield (
-        "UPDATE uploads SET turn = turn + 1, touched_at = ? WHERE id = ? AND turn = ? AND received = ? RETURNING 1",
+        "UPDATE uploads SET turn = turn + 1, touched_at = ? WHERE id = ? AND turn = ? AND received = ? "
+        f"AND {_REPOSITORY_IS_THERE} RETURNING 1",
         (now, upload.id, upload.turn, upload.received),
     )
     return bool(rows)
@@ -98,7 +106,7 @@ def advance_upload(upload: Upload, claimed_at: int, now: float) -> Unit[bool]:
     """Count what a turn received: `upload` is the new state. False where the upload is no longer at turn `claimed_at`."""
     rows = yield (
         "UPDATE uploads SET staged = ?, received = ?, digest = ?, algorithm = ?, smallest_part = ?, last_part = ?, turn = ?, "
-        "era = ?, touched_at = ? WHERE id = ? AND turn = ? RETURNING 1",
+        f"era = ?, touched_at = ? WHERE id = ? AND turn = ? AND {_REPOSITORY_IS_THERE} RETURNING 1",
         (
             upload.staged,
             upload.received,
@@ -119,9 +127,14 @@ def advance_upload(upload: Upload, claimed_at: int, now: float) -> Unit[bool]:
 def finish_upload(upload: Upload, digest: Digest, key: str, now: float) -> Unit[str | None]:
     """Turn a committed upload into the repository's blob, and return the key that holds its bytes from now on.
 
-    None where another took the turn over. Where the digest was there already its own bytes stay and `key` is condemned.
+    None where another took the turn over, the repository was deleted, or the bytes lay so long that they were taken for
+    an orphan's. Where the digest was there already its own bytes stay and `key` is condemned.
     """
-    ended = yield "DELETE FROM uploads WHERE id = ? AND turn = ? RETURNING 1", (upload.id, upload.turn)
+    ended = yield (
+        f"DELETE FROM uploads WHERE id = ? AND turn = ? AND {_REPOSITORY_IS_THERE} "
+        "AND NOT EXISTS (SELECT 1 FROM condemned c WHERE c.key = ?) RETURNING 1",
+        (upload.id, upload.turn, key),
+    )
     if not ended:
         return None
     return (yield from insert_blob(upload.repository_id, digest, key, upload.received, now))
@@ -130,17 +143,5 @@ def finish_upload(upload: Upload, digest: Digest, key: str, now: float) -> Unit[
 def end_upload(upload: Upload, now: float) -> Unit[bool]:
     """Cancel: the row goes, what was staged is condemned."""
     rows = yield "DELETE FROM uploads WHERE id = ? RETURNING staged, received", (upload.id,)
-    for staged, received in rows:
-        yield from condemn(staged, received, now)
+    yield from condemn([(staged, received) for staged, received in rows], now, Garbage.UPLOAD)
     return bool(rows)
-
-
-def expire_uploads(before: float, now: float, limit: int) -> Unit[int]:
-    """End uploads that nobody touched since `before`."""
-    rows = yield (
-        "DELETE FROM uploads WHERE id IN (SELECT id FROM uploads WHERE touched_at < ? LIMIT ?) RETURNING staged, received",
-        (before, limit),
-    )
-    for staged, received in rows:
-        yield from condemn(staged, received, now)
-    return len(rows)

@@ -20,7 +20,7 @@ own, if they wrote no more than may be held back. Turn numbers come from the cal
 up to its first space stays the same.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -108,11 +108,13 @@ class Stored:
     """One thing found in the store: its key or staged name, and when it was last written (seconds since the epoch).
 
     `stage`, if the thing is part of a staged blob whose name changes: the part of that name before its first space.
+    `size` is its bytes, 0 where the store does not say.
     """
 
     key: str
     written_at: float
     stage: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ class BlobDriver(Protocol):
         """`delete` of each, in as few steps as the store can; returns why some could not be."""
         ...
 
-    def inventory(self, *, before: float, after: str = "") -> AsyncIterator[Page]:
+    def inventory(self, *, before: float, after: str = "") -> AsyncGenerator[Page, None]:
         """Everything last written before that time, staged or committed, page by page.
 
         `after` is the place of a page of an earlier call, perhaps of another process: what it and those before it had is

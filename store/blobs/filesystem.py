@@ -22,7 +22,7 @@ import struct
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -549,7 +549,7 @@ class FilesystemBlobs:
 
     # -- taking stock
 
-    async def inventory(self, *, before: float, after: str = "") -> AsyncIterator[Page]:
+    async def inventory(self, *, before: float, after: str = "") -> AsyncGenerator[Page, None]:
         packs = await self.run(lambda: sorted(filter(_PACK_NAME.match, os.listdir(self._packs))))
         parts = [
             *((f"files/{number:02x}", self._list_files) for number in range(256)),
@@ -574,18 +574,20 @@ class FilesystemBlobs:
 
     def _look_at(self, entry: "os.DirEntry[str]", before: float) -> Stored | None:
         try:
-            written = entry.stat().st_mtime
+            found = entry.stat()
+            written, size = found.st_mtime, found.st_size
             if entry.is_dir():
                 with os.scandir(entry.path) as turns:
-                    times = [turn.stat().st_mtime for turn in turns]
-                if not times and written < before:
+                    files = [turn.stat() for turn in turns]
+                if not files and written < before:
                     with contextlib.suppress(OSError):  # a crash left it, between a rename and its own end
                         os.rmdir(entry.path)
                     return None
-                written = max([written, *times])
+                written = max([written, *(file.st_mtime for file in files)])
+                size = sum(file.st_size for file in files)
         except FileNotFoundError:
             return None
-        return Stored(f"f/{entry.name}", written) if written < before else None
+        return Stored(f"f/{entry.name}", written, size=size) if written < before else None
 
     def _list_pack(self, path: Path, before: float) -> Generator[Stored | None, None, None]:
         try:
@@ -596,7 +598,8 @@ class FilesystemBlobs:
             if os.fstat(descriptor).st_mtime < before:
                 self._remove_if_hollow(path.name, descriptor)
             for offset, size, written in _entries(descriptor, bytes.fromhex(path.name)):
-                yield Stored(f"p/{path.name}/{offset}/{size}", written) if written < before else None
+                key = f"p/{path.name}/{offset}/{size}"
+                yield Stored(key, written, size=size) if written < before else None
         finally:
             os.close(descriptor)
 

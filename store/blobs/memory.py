@@ -1,6 +1,6 @@
 """Blobs in memory: for tests and for nothing else. Obeys the law of `store.blobs.driver` but for durability."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 from base.clock import Clock
 from base.digest import Digest
@@ -130,10 +130,10 @@ class MemoryBlobs:
             await self.delete(key)
         return {}
 
-    async def inventory(self, *, before: float, after: str = "") -> AsyncIterator[Page]:
+    async def inventory(self, *, before: float, after: str = "") -> AsyncGenerator[Page, None]:
         for key, at in sorted(self._written.items()):
             if key > after:
-                yield Page([Stored(key, at)] if at < before else [], key)
+                yield Page([Stored(key, at, size=len(self._bytes[key]))] if at < before else [], key)
 
     async def free_space(self) -> int | None:
         return None

@@ -24,7 +24,7 @@ the multipart calls are used, no tags, no copies but of a blob that was complete
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
@@ -297,7 +297,7 @@ class S3Blobs:
             if error.get("Code") not in _GONE
         }
 
-    async def inventory(self, *, before: float, after: str = "") -> AsyncIterator[Page]:
+    async def inventory(self, *, before: float, after: str = "") -> AsyncGenerator[Page, None]:
         for place, folder in (("o", "blobs"), ("t", "tails")):
             if after[:1] > place:
                 continue
@@ -756,7 +756,7 @@ def _stored(place: str, entries: Sequence[dict[str, Any]], before: float, writte
         at = entry[written].timestamp()
         if at < before:
             key = f"u/{made} {entry['UploadId']}" if place == "u" else f"{place}/{made}"
-            found.append(Stored(key, at, _stage_of(made)))
+            found.append(Stored(key, at, _stage_of(made), entry.get("Size", 0)))
     return found
 
 

@@ -18,11 +18,12 @@ _FAR = 30 * 86400.0
 
 def visible(server: LiveServer) -> dict[str, list[tuple[object, ...]]]:
     """All rows that any request can see: everything but uploads under way and what waits for the collector."""
+    seen = "WHERE repository_id IN (SELECT id FROM repositories)"
     queries = {
         "repositories": "SELECT account, region, name FROM repositories ORDER BY 1, 2, 3",
-        "blobs": "SELECT repository_id, digest FROM repository_blobs ORDER BY 1, 2",
-        "manifests": "SELECT repository_id, digest FROM manifests ORDER BY 1, 2",
-        "tags": "SELECT repository_id, name, digest FROM tags ORDER BY 1, 2",
+        "blobs": f"SELECT repository_id, digest FROM repository_blobs {seen} ORDER BY 1, 2",
+        "manifests": f"SELECT repository_id, digest FROM manifests {seen} ORDER BY 1, 2",
+        "tags": f"SELECT repository_id, name, digest FROM tags {seen} ORDER BY 1, 2",
     }
     with server.rows() as rows:
         return {name: rows.execute(query).fetchall() for name, query in queries.items()}
@@ -50,7 +51,8 @@ def check(server: LiveServer, *, verified: set[str] | None = None) -> Stock:
         linked = set(rows.execute("SELECT repository_id, digest FROM repository_blobs"))
         manifests = rows.execute("SELECT repository_id, digest, content FROM manifests").fetchall()
         tags = rows.execute("SELECT repository_id, name, digest FROM tags").fetchall()
-        repositories = {row[0] for row in rows.execute("SELECT id FROM repositories")}
+        owners = "SELECT id FROM repositories UNION SELECT repository_id FROM deleted_repositories"
+        repositories = {row[0] for row in rows.execute(owners)}
         if not server.settings.get("database.url"):
             (fine,) = rows.execute("PRAGMA quick_check").fetchone()
             if fine != "ok":
@@ -134,7 +136,7 @@ def leftovers(server: LiveServer) -> list[str]:
     with server.rows() as rows:
         keys = {row[0] for row in rows.execute("SELECT key FROM blobs")}
         left = [f"an upload: {row[0]}" for row in rows.execute("SELECT id FROM uploads")]
-        left += [f"a tombstone: {row[0]}" for row in rows.execute("SELECT key FROM condemned")]
+        left += [f"a tombstone: {row[0]}" for row in rows.execute("SELECT key FROM condemned WHERE reason <> 'buried'")]
     if server.settings.get("storage.driver") != "s3":
         left += _strange_files(server.data / "blobs", keys)
     return left + asyncio.run(_unnamed(server, keys))

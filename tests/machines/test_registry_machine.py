@@ -482,6 +482,8 @@ class RegistryMachine(RuleBasedStateMachine):
             return [one.key async for batch in house.blobs.inventory(before=self.clock() + 1) for one in batch]
 
         assert self.run(left()) == []
+        self.clock.pass_(2 * EXPIRY)  # orphans are remembered for as long as an upload may take
+        self.collect(0, orphans=False)
         for table in ("blobs", "repository_blobs", "condemned", "uploads", "manifests", "manifest_references", "tags"):
             assert self.run(house.database.fetch(f"SELECT * FROM {table}")) == [], table
 

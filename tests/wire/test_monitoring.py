@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from server.metrics import FAMILIES, Kind
+from server.metrics import COLLECTION, FAMILIES, Kind
 from tests.live import ROOT, LiveServer
 from tests.parts import SYSTEM_PATH
 from tests.require import need
@@ -63,7 +63,9 @@ def test_everything_that_is_shown_is_on_the_dashboard(server: LiveServer) -> Non
 
 
 def test_queries_use_the_labels_that_metrics_have() -> None:
-    labels = {f"longshore_{family.name}": set(family.labels) for family in FAMILIES} | {"longshore_workers": set()}
+    labels = {f"longshore_{family.name}": set(family.labels) for family in (*FAMILIES, *COLLECTION)} | {
+        "longshore_workers": set()
+    }
     for query in queries():
         metrics = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in named(query)}
         if query.startswith("label_values"):
@@ -76,7 +78,7 @@ def test_queries_use_the_labels_that_metrics_have() -> None:
 
 
 def test_counters_are_asked_for_their_increase() -> None:
-    counters = {f"longshore_{family.name}_total" for family in FAMILIES if family.kind is Kind.COUNTER}
+    counters = {f"longshore_{family.name}_total" for family in (*FAMILIES, *COLLECTION) if family.kind is Kind.COUNTER}
     for query in queries():
         for name in named(query) & counters:
             assert re.search(rf"\b(rate|increase)\({name}\b", query), query

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -311,14 +312,13 @@ async def test_a_blob_in_the_store_that_cannot_be_deleted_does_not_keep_the_othe
 ):
     digests = [await blob(house, repository, str(number).encode()) for number in range(4)]
     stuck = await key_of(house, digests[0])
-    delete = house.blobs.delete
+    delete_many = house.blobs.delete_many
 
-    async def failing(key: str) -> None:
-        if key == stuck:
-            raise PermissionError(1, "Operation not permitted", key)
-        await delete(key)
+    async def failing(keys: Sequence[str]) -> dict[str, Exception]:
+        await delete_many([key for key in keys if key != stuck])
+        return {key: PermissionError(1, "Operation not permitted", key) for key in keys if key == stuck}
 
-    monkeypatch.setattr(house.blobs, "delete", failing)
+    monkeypatch.setattr(house.blobs, "delete_many", failing)
     clock.pass_(GRACE + 1)
     await house.collector.collect()
     clock.pass_(SETTLE + 1)

@@ -388,6 +388,7 @@ async def test_a_repository_with_images_is_deleted_only_by_force(house: House, r
     ):
         with pytest.raises(RepositoryNotFound):
             await attempt
+    await house.collector.collect()
     for table in ("tags", "manifests", "manifest_references", "repository_blobs", "resource_tags", "blobs"):
         assert await house.database.fetch_one(f"SELECT COUNT(*) FROM {table}") == (0,), table
     again = await house.repository()
@@ -398,6 +399,7 @@ async def test_a_repository_with_images_is_deleted_only_by_force(house: House, r
 async def test_an_empty_repository_is_deleted_with_what_was_uploaded(house: House, repository: Repository, clock: Time):
     await blob(house, repository, b"alone")
     await house.repositories.delete(repository, force=False)
+    assert (await house.collector.collect()).freed == 0
     clock.pass_(100)
     assert (await house.collector.collect()).freed == 1
 

@@ -1,0 +1,327 @@
+"""When the collector works: rounds every minute or so, a search of the store now and then, by one process at a time.
+
+What has been done, and where a search stands, is in rows, so it does not matter who goes on with it. Processes look every
+few seconds whether work is due and nobody is at it; one takes the lease, does a step at a time with rests in between, and
+gives the lease back. One that dies is followed when its lease is over; one that slept meanwhile does nothing any more.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from base.clock import Clock
+from base.pace import Pace
+from registry import rows
+from registry.garbage import Amount, Garbage, Tally
+from registry.gc import Collected, Collector, Place
+from registry.rows.collections import Kind
+from store.database import Database, DatabaseFull, DatabaseUnavailable, Sealed
+from store.leases import Lease, LeaseLost
+
+COLLECTOR = "collector"
+"""The name of the lease."""
+_LOOK = 3.0
+"""Seconds between two looks of an idle process."""
+_PAGE = 1000
+"""Rows that are counted in one step."""
+_MARK = 5.0
+"""Seconds between two marks of where a search stands."""
+_COUNTED = 10_000
+"""Deleted repositories and subjects are counted up to so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """Seconds between the beginnings of two rounds, and of two searches."""
+
+    round: float
+    search: float
+
+
+@dataclass(slots=True)
+class Waiting:
+    """What there is to reclaim, as of the end of a round."""
+
+    condemned: Tally = field(default_factory=Tally)
+    graces: Amount = field(default_factory=Amount)
+    """Blobs that no manifest names and whose grace is not over; bytes that no other repository keeps."""
+    uploads: Amount = field(default_factory=Amount)
+    """Uploads that are open."""
+    repositories: int = 0
+    subjects: int = 0
+
+    def as_json(self) -> str:
+        return json.dumps(
+            {
+                "condemned": {kind.value: [one.items, one.bytes] for kind, one in self.condemned.amounts.items()},
+                "graces": [self.graces.items, self.graces.bytes],
+                "uploads": [self.uploads.items, self.uploads.bytes],
+                "repositories": self.repositories,
+                "subjects": self.subjects,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Waiting":
+        """Of what `as_json` made; nothing waits where there is no text."""
+        if not text:
+            return cls()
+        read: dict[str, Any] = json.loads(text)
+        return cls(
+            Tally({Garbage(kind): Amount(*amount) for kind, amount in read["condemned"].items()}),
+            Amount(*read["graces"]),
+            Amount(*read["uploads"]),
+            read["repositories"],
+            read["subjects"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the metrics say: the last round and the last search, what waits, what was reclaimed since the beginning."""
+
+    round: rows.Collection
+    search: rows.Collection
+    waiting: Waiting
+    reclaimed: dict[Garbage, Amount]
+
+
+async def find_standing(database: Database) -> Standing:
+    """Two reads of a few rows. Raises DatabaseUnavailable."""
+    collections = await rows.find_collections(database)
+    reclaimed = await rows.find_reclaimed(database)
+    last = collections["round"]
+    return Standing(last, collections["search"], Waiting.from_json(last.found), reclaimed)
+
+
+class _Counting:
+    """Counts what waits, a page in a step."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.waiting = Waiting()
+        self._tombstone = (0.0, "")
+        self._grace = (0.0, 0, "")
+        self._upload = ""
+
+    async def step(self) -> bool:
+        """Whether there is more."""
+        waiting = self.waiting
+        tombstones = await rows.list_tombstones(self._database, after=self._tombstone, limit=_PAGE)
+        if tombstones:
+            self._tombstone = (tombstones[-1].condemned_at, tombstones[-1].key)
+            for one in tombstones:
+                if one.kind is not Garbage.BURIED:
+                    waiting.condemned.add(one.kind, Amount(1, one.size))
+            return True
+        graces = await rows.list_graces(self._database, after=self._grace, limit=_PAGE)
+        if graces:
+            self._grace = (graces[-1].kept_at, graces[-1].repository_id, graces[-1].digest)
+            waiting.graces += Amount(len(graces), sum(one.size or 0 for one in graces))
+            return True
+        uploads = await rows.list_open_uploads(self._database, after=self._upload, limit=_PAGE)
+        if uploads:
+            self._upload = uploads[-1][0]
+            waiting.uploads += Amount(len(uploads), sum(size for _, size in uploads))
+            return True
+        waiting.repositories, waiting.subjects = await rows.count_deleted(self._database, limit=_COUNTED)
+        return False
+
+
+class _Work:
+    """A round or a search under way."""
+
+    def __init__(self, kind: Kind, began: float, after: str) -> None:
+        self.kind: Kind = kind
+        self.began = began
+        self.done = Collected()
+        self.place = Place(after)
+        self.steps: AsyncGenerator[float, None] | None = None
+
+
+class Rounds:
+    """Rounds and searches of one process. `report` is told what one did, and what kind it was."""
+
+    def __init__(
+        self,
+        database: Database,
+        collector: Collector,
+        lease: Lease,
+        pace: Pace,
+        *,
+        clock: Clock,
+        intervals: Intervals,
+        report: Callable[[Kind, Collected], None],
+    ) -> None:
+        self._database = database
+        self._collector = collector
+        self._lease = lease
+        self._pace = pace
+        self._clock = clock
+        self._intervals = intervals
+        self._report = report
+        self._round: _Work | None = None
+        self._search: _Work | None = None
+        self._next_round = 0.0
+
+    async def turn(self) -> float:
+        """One step of what is to be done, if it is this process that does it; returns seconds until the next.
+
+        Raises what a round raises; the next one is tried when it is due.
+        """
+        try:
+            work = await self._find_work()
+            if work is None:
+                return min(_LOOK, self._intervals.round)
+            await self._lease.keep()
+            rest = self._pace.rest(await self._step(work))
+            if not self._under_way:
+                await self._lease.drop()
+            return rest
+        except (LeaseLost, Sealed):
+            await self._let_go()
+            return _LOOK
+        except asyncio.CancelledError:
+            await self._let_go()
+            raise
+        except BaseException:
+            await self._give_up()
+            raise
+
+    async def stop(self) -> None:
+        """Leave off what is under way, for another process to go on with."""
+        if self._under_way:
+            await self._let_go()
+            with suppress(DatabaseFull, DatabaseUnavailable, Sealed):
+                await self._lease.drop()
+
+    async def run(self, kinds: Sequence[Kind]) -> AsyncGenerator[tuple[Kind, Collected, float], None]:
+        """Do these now, whoever was at it: yields after every step what was done so far, and for how long to rest.
+
+        Raises LeaseLost where another process takes over in turn, and what a round raises.
+        """
+        await self._lease.take(seize=True)
+        try:
+            for kind in kinds:
+                work = await self._begin(kind)
+                while work in self._under_way:
+                    await self._lease.keep()
+                    yield kind, work.done, self._pace.rest(await self._step(work))
+            await self._lease.drop()
+        except (LeaseLost, Sealed):
+            await self._let_go()
+            raise
+        except BaseException:
+            await self._give_up()
+            raise
+
+    @property
+    def _under_way(self) -> list[_Work]:
+        return [work for work in (self._round, self._search) if work is not None]
+
+    # -- steps
+
+    async def _find_work(self) -> _Work | None:
+        """A round before a search, where both are due. None where nothing is, or another process is at it."""
+        if self._round is not None:
+            return self._round
+        if self._search is not None and self._clock() < self._next_round:
+            return self._search
+        due = await self._find_due()
+        if due is None:
+            return None
+        if self._search is not None:
+            return await self._begin(due) if due == "round" else self._search
+        if not (await self._lease.is_free() and await self._lease.take()):
+            return None
+        due = await self._find_due()  # another process may have done it in between
+        if due is None:
+            await self._lease.drop()
+            return None
+        return await self._begin(due)
+
+    async def _find_due(self) -> Kind | None:
+        known = await rows.find_collections(self._database)
+        now = self._clock()
+        kind: Kind
+        for kind, interval in (("round", self._intervals.round), ("search", self._intervals.search)):
+            last = known[kind]
+            if last.under_way or abs(now - last.began_at) >= interval:  # clocks differ
+                return kind
+        return None
+
+    async def _begin(self, kind: Kind) -> _Work:
+        now = self._clock()
+        place = await self._database.write(self._lease.guard(lambda: rows.begin_collection(kind, now)), durable=False)
+        work = _Work(kind, now, place)
+        if kind == "round":
+            self._round = work
+            self._next_round = now + self._intervals.round
+            work.steps = self._steps_of_round(work)
+        else:
+            self._search = work
+            work.steps = self._steps_of_search(work)
+        return work
+
+    async def _step(self, work: _Work) -> float:
+        assert work.steps is not None
+        try:
+            return await anext(work.steps)
+        except StopAsyncIteration:
+            if work.kind == "round":
+                self._round = None
+            else:
+                self._search = None
+            self._report(work.kind, work.done)
+            return 0.0
+
+    async def _steps_of_round(self, work: _Work) -> AsyncGenerator[float, None]:
+        async with aclosing(self._collector.round(work.done, self._lease)) as steps:
+            async for seconds in steps:
+                yield seconds
+        counting, timer, more = _Counting(self._database), self._pace.timer, True
+        while more:
+            begun = timer()
+            more = await counting.step()
+            yield timer() - begun
+        await self._end(work, counting.waiting.as_json())
+
+    async def _steps_of_search(self, work: _Work) -> AsyncGenerator[float, None]:
+        async with aclosing(self._collector.search(work.done, self._lease, at=work.place)) as steps:
+            marked = self._pace.timer()
+            async for seconds in steps:
+                yield seconds
+                if self._pace.timer() - marked < _MARK:
+                    continue
+                marked = self._pace.timer()
+                mark = partial(rows.mark_collection, work.kind, work.place.place)
+                await self._database.write(self._lease.guard(mark), durable=False)
+        found = work.done.reclaimed.total
+        await self._end(work, json.dumps([found.items, found.bytes]))
+
+    async def _end(self, work: _Work, found: str) -> None:
+        now = self._clock()
+        end = self._lease.guard(lambda: rows.end_collection(work.kind, now, now - work.began, found))
+        await self._database.write(end, durable=False)
+
+    # -- ends
+
+    async def _let_go(self) -> None:
+        """Forget what is under way: its rows say where it stands."""
+        works, self._round, self._search = self._under_way, None, None
+        for work in works:
+            if work.steps is not None:
+                await work.steps.aclose()
+
+    async def _give_up(self) -> None:
+        """It failed: another try when the next one is due, by whoever comes first."""
+        kinds = [work.kind for work in self._under_way]
+        await self._let_go()
+        with suppress(LeaseLost, DatabaseFull, DatabaseUnavailable, Sealed):
+            for kind in kinds:
+                await self._database.write(self._lease.guard(partial(rows.give_up_collection, kind)), durable=False)
+            await self._lease.drop()
