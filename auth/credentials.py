@@ -103,7 +103,7 @@ class Keyring:
     async def _role_session(self, subject: Subject) -> Principal | None:
         session = subject.session
         role = await self._directory.role(subject.identity_id)
-        if session is None or role is None or not await self._is_open(role.account):
+        if session is None or role is None or not await self._directory.is_open(role.account):
             return None
         return Principal(
             PrincipalKind.ROLE_SESSION,
@@ -135,7 +135,7 @@ class Keyring:
             status = await self._directory.account_status(stored.account)
             return root_of(stored.account, key_id) if status == ACCOUNT_ACTIVE else None
         user = await self._directory.user(stored.owner_id)
-        if user is None or not await self._is_open(user.account):
+        if user is None or not await self._directory.is_open(user.account):
             return None
         arn = identity_arn("user", user.account, user.path, user.name)
         return Principal(
@@ -148,7 +148,3 @@ class Keyring:
             name=user.name,
             key_id=key_id,
         )
-
-    async def _is_open(self, account: str) -> bool:
-        """The home account is open whether or not it is written down."""
-        return await self._directory.account_status(account) in {None, ACCOUNT_ACTIVE}

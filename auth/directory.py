@@ -116,6 +116,10 @@ class Directory:
     async def account_status(self, account: str) -> str | None:
         return await self._remember(("account", account), lambda: rows.find_account_status(self._database, account))
 
+    async def is_open(self, account: str) -> bool:
+        """Whether it is not closed. The home account is open whether or not it is written down."""
+        return await self.account_status(account) in {None, ACTIVE}
+
     async def role_named(self, account: str, name: str) -> Role | None:
         """For assuming it."""
 

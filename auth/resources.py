@@ -21,7 +21,7 @@ ASSUMING: Final = frozenset(
 )
 """What a role's trust policy decides (IAM, "Grant a user permissions to switch roles")."""
 _NOBODY_TRUSTED: Final = PolicySet()
-"""The trust of a role that is not there: to who may not assume it, there is no difference."""
+"""The trust of a role that is not there, or not any more: to who may not assume it, there is no difference."""
 
 
 class IamResources:
@@ -40,7 +40,7 @@ class IamResources:
         if owner == "aws":  # AWS's own managed policies are every account's
             return Facts(owner=account)
         if access.action in ASSUMING:
-            if role is None:
+            if role is None or not await self._directory.is_open(owner):
                 return Facts(owner=owner, trust=_NOBODY_TRUSTED)
             return Facts(owner=owner, trust=role.trust, tags=role.tags)
         if role is not None:

@@ -62,6 +62,8 @@ class RegistryFacts:
         name = "*"
         if resource != "*":
             *_, region, account, name = resource.split(":", 5)
+        if not await self._directory.is_open(account):  # what it shared is shared no more
+            return Facts(owner=account), Facts(owner=account)
         registry = RegistryId(account, region)
         known = await self._registry(registry)
         facts = Facts(owner=account, registry=known.policy)

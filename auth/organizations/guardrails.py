@@ -3,7 +3,7 @@
 from typing import Final
 
 from auth.directory import Guardrail
-from auth.organizations.call import arn_of
+from auth.organizations.call import FULL_ACCESS, arn_of
 from auth.rows.organizations import Level, Organization, find_levels
 from store.database import Database
 
@@ -45,9 +45,9 @@ def _policies(organization: Organization, level: Level) -> tuple[tuple[str, str,
     """(name, ARN, text)."""
     return tuple(
         (
-            FULL_ACCESS_NAME if name is None else name,
+            FULL_ACCESS_NAME if identifier == FULL_ACCESS else name or "",
             arn_of(organization, identifier),
-            FULL_ACCESS_CONTENT if content is None else content,
+            FULL_ACCESS_CONTENT if identifier == FULL_ACCESS else content or "",  # what is no policy denies everything
         )
         for identifier, name, content in level.policies
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.live import LiveServer
-from tests.wire.client import IMAGE, Client, basic
+from tests.wire.client import IMAGE, Client, basic, eventually
 from tests.wire.ecr.conftest import ACCOUNT, manifest_of, put_layer, refusal
 from tests.wire.principals import Owner, Person, allow, arn, deny, make_account, make_user, policy, refused
 
@@ -105,6 +105,20 @@ def test_the_owners_deny_wins(theirs: "ECRClient", puller: Person, shared: str, 
         answer = docker("GET", f"/v2/{shared}/manifests/t")
     why = "with an explicit deny in a resource-based policy"
     assert answer.message == refused(puller.arn, "ecr:BatchGetImage", arn(shared, owner.account), why)
+
+
+def test_what_a_closed_account_shared_is_shared_no_more(server: LiveServer, puller: Person, name: str) -> None:
+    closing = make_account(server, name)
+    images, host = closing.api(), f"{closing.account}.dkr.ecr.us-east-1.registry.test"
+    images.create_repository(repositoryName=name)
+    let(images, name, allow(*PULL, Principal="*"))
+    with closing.docker(host=host) as docker:
+        docker.push_image(name, "t")
+    with puller.docker(host=host) as docker:
+        assert docker("GET", f"/v2/{name}/manifests/t").status == 200
+        for command, status in (("close", 403), ("reopen", 200)):
+            assert server.longshore("account", command, closing.account).returncode == 0
+            assert eventually(lambda: docker("GET", f"/v2/{name}/manifests/t").status == status)  # noqa: B023
 
 
 def test_a_push_into_another_account(theirs: "ECRClient", puller: Person, shared: str, owner: Owner, host: str) -> None:

@@ -72,9 +72,9 @@ def test_a_second_account_pulls_by_a_role_with_its_external_id(house: House, oth
 def test_a_closed_account_takes_its_keys_sessions_and_passwords_with_it(house: House, name: str):
     owner = make_account(house.server, name)
     user = make_user(house.server, name, allow("*"), iam=owner.api("iam"))
-    role = owner.api("iam").create_role(RoleName=name, AssumeRolePolicyDocument=policy(trust({"AWS": owner.account})))[
-        "Role"
-    ]["Arn"]
+    trusted = policy(trust({"AWS": [owner.account, ACCOUNT]}))
+    role = owner.api("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trusted)["Role"]["Arn"]
+    from_home = house.client("sts", house.user(name, allow("sts:*")))
     issued = user.api("sts").assume_role(RoleArn=role, RoleSessionName="job-7")["Credentials"]
     sessions = [
         credentials(issued), credentials(owner.api("sts").get_session_token()["Credentials"]),
@@ -93,4 +93,8 @@ def test_a_closed_account_takes_its_keys_sessions_and_passwords_with_it(house: H
                 sts.get_caller_identity()
             else:
                 assert refusal(sts.get_caller_identity)[:2] == (403, "InvalidClientTokenId")
+        if expected:
+            from_home.assume_role(RoleArn=role, RoleSessionName="job-7")
+        else:
+            assert refusal(from_home.assume_role, RoleArn=role, RoleSessionName="job-7")[:2] == (403, "AccessDenied")
     docker.close()

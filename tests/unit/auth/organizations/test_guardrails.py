@@ -7,7 +7,7 @@ from auth.directory import Guardrail
 from auth.epoch import Epoch
 from auth.organizations.call import FULL_ACCESS
 from auth.organizations.guardrails import FULL_ACCESS_CONTENT, OrganizationGuardrails
-from auth.policy.document import Kind, parse_policy
+from auth.policy.document import Kind, PolicyMalformed, parse_policy
 from auth.rows import organizations as rows
 from auth.rows.organizations import ControlPolicy, Organization, OrganizationalUnit
 from auth.secrets import Vault
@@ -70,6 +70,16 @@ async def test_a_level_without_policies_stays_a_level(guardrails: OrganizationGu
     """An empty one allows nothing; a missing one would allow everything."""
     await database.write(lambda: rows.detach(OWN.id, UNITS[0], FULL_ACCESS))
     assert (await guardrails.of(MEMBER)).levels == ((FULL,), (), (FULL,), (FULL,))
+
+
+async def test_a_policy_that_is_attached_and_not_there_is_not_taken_for_awss(
+    guardrails: OrganizationGuardrails, database: Database
+):
+    await database.write(lambda: rows.attach(OWN.id, UNITS[0], "p-gone1234", 0.0))
+    levels = (await guardrails.of(MEMBER)).levels
+    (gone,) = (text for level in levels for _, arn, text in level if arn.endswith("/p-gone1234"))
+    with pytest.raises(PolicyMalformed):  # which denies everything
+        parse_policy(gone, Kind.CONTROL)
 
 
 async def test_the_management_account_knows_its_place_and_is_not_limited(
