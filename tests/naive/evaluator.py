@@ -198,8 +198,8 @@ def _principal_matches(case: Case, statement: Statement) -> bool:
     if "Principal" not in statement:
         return True  # an identity-based policy: whoever it is attached to
     named = _named(statement["Principal"])
-    if "provider" in caller:
-        return bool(named & ({caller["provider"], "*"} if statement["Effect"] == "Deny" else {caller["provider"]}))
+    if "provider" in caller:  # everyone includes who comes with a token alone, but only its provider's name lets it in
+        return caller["provider"] in named or ("*" in named and statement["Effect"] == "Deny")
     if caller["kind"] == "Anonymous":  # a registry's policies may be set to include them, a role's trust never
         return "*" in named and bool(case["policies"].get("anonymous_resource")) and "trust" not in case["policies"]
     return "*" in named or bool(named & (_itself(caller) | _behind(caller) | account))
