@@ -3,19 +3,22 @@
 import asyncio
 import random
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from store.database import Unit
+from store.leases import take_lease
+from tests.faults import stock
 from tests.live import LiveServer
 from tests.replicas.conftest import Fleet
 from tests.wire.client import Client, digest_of, eventually
 
 NAME = "replicas/loops"
 EAGER = {"gc.interval": "0.3", "gc.grace": "0", "gc.settle": "0"}
-TAKEN_OVER = 15.0
+TAKEN_OVER = 25.0
 """Seconds: what a lease lasts, and a machine with too much to do."""
 
 
@@ -45,6 +48,43 @@ def write(server: LiveServer, unit: Callable[[], Unit[object]]) -> None:
             await database.close()
 
     asyncio.run(run())
+
+
+def test_garbage_is_collected_by_replicas_that_are_killed_one_after_the_other(
+    store: dict[str, str], tmp_path: Path
+) -> None:
+    with Fleet(tmp_path, {**store, **EAGER}, count=3) as fleet:
+        source = random.Random(4)
+        for number in range(3):
+            server, client = fleet.servers[number], fleet[number]
+            for _ in range(3):
+                digest = client.push_blob(NAME, source.randbytes(300_000))
+            kept = fleet[2].push_image(NAME, f"kept-{number}", layers=[source.randbytes(1000)])
+            began = time.monotonic()
+            if number < 2:
+                server.kill()
+            eventually(lambda digest=digest: gone(fleet[2], [digest]), within=TAKEN_OVER)
+            assert time.monotonic() - began < TAKEN_OVER
+            assert fleet[2]("GET", f"/v2/{NAME}/manifests/{kept}").status == 200
+        (last,) = (server for server in fleet.servers if server.process is not None)
+    assert stock.check(last).faults == []
+    stock.collect(last)
+    assert stock.leftovers(last) == []
+
+
+def test_who_died_with_the_lease_is_followed_within_seconds(store: dict[str, str], tmp_path: Path) -> None:
+    with Fleet(tmp_path, {**store, **EAGER}, count=2) as fleet:
+        now = time.time()
+        eventually(lambda: _seized(fleet.servers[0], now))
+        digest = fleet[0].push_blob(NAME, b"nobody's blob" * 1000)
+        eventually(lambda: gone(fleet[1], [digest]), within=TAKEN_OVER)
+        assert holder(fleet.servers[0], "collector") != "one that died"
+
+
+def _seized(server: LiveServer, now: float) -> bool:
+    """As if a replica had died that had just taken the lease."""
+    write(server, lambda: take_lease("collector", "one that died", now, seconds=10.0))
+    return holder(server, "collector") == "one that died"
 
 
 def test_the_work_is_done_once(store: dict[str, str], tmp_path: Path) -> None:
