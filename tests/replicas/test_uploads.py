@@ -81,6 +81,28 @@ def test_of_those_who_append_at_the_same_place_one_is_taken(fleet: Fleet, size: 
     assert fleet[0]("GET", f"/v2/{NAME}/blobs/{digest_of(data)}").body == data
 
 
+@pytest.mark.parametrize("size", [1000, 400 * KIB, 7 * MIB])
+def test_of_those_who_finish_with_other_bytes_one_is_taken_and_its_bytes_stay(fleet: Fleet, size: int) -> None:
+    """All at once, on one upload, each with the right digest of its own bytes."""
+    for attempt in range(3):
+        location = fleet[attempt].begin(NAME)
+        bodies = [random.Random(f"{size} {attempt} {who}").randbytes(size) for who in range(3)]
+        found: dict[int, int] = {}
+
+        def finish(
+            who: int, location: str = location, bodies: list[bytes] = bodies, found: dict[int, int] = found
+        ) -> None:
+            found[who] = fleet[who]("PUT", with_query(location, f"digest={digest_of(bodies[who])}"), bodies[who]).status
+
+        fleet.together(finish)
+        assert sorted(found.values())[0] == 201
+        assert set(found.values()) <= {201, 404, 416}
+        assert list(found.values()).count(201) == 1
+        for who, status in found.items():
+            answer = fleet[who + 1]("GET", f"/v2/{NAME}/blobs/{digest_of(bodies[who])}")
+            assert (answer.status, answer.body == bodies[who]) == ((200, True) if status == 201 else (404, False))
+
+
 def test_the_parts_of_the_api_may_come_to_any_replica(fleet: Fleet) -> None:
     data = random.Random(3).randbytes(21 * MIB)
     apis = [server.client("ecr") for server in fleet.servers]
