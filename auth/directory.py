@@ -7,7 +7,7 @@ never changes its meaning, so an identity that is read again is not compiled aga
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from auth.access import Principal, PrincipalKind, SessionKind
 from auth.epoch import Epoch, Memory
@@ -17,9 +17,14 @@ from auth.rows import directory as rows
 from store.database import Database
 
 _REMEMBERED = 10_000
-_COMPILED = 20_000
-_SETS = 5_000
+_COMPILED = 8_000_000
+"""Characters of policies that are kept compiled; of sets of them as many."""
+_CHARACTERS = 500
+"""Of session policies, which anyone may make up, that weigh as much as anything else that is remembered."""
+_LEAST = 100
 ACTIVE = "ACTIVE"
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class ManagedDocument(Protocol):
@@ -100,8 +105,8 @@ class Directory:
         self._database = database
         self._managed = managed
         self._guardrails: Guardrails = guardrails or NoGuardrails()
-        self._compiled: OrderedDict[tuple[str, Kind, str, str, Source], Policy] = OrderedDict()
-        self._sets: OrderedDict[tuple[Policy, ...], PolicySet] = OrderedDict()
+        self._compiled = _Kept[tuple[str, Kind, str, str, Source], Policy](_COMPILED)
+        self._sets = _Kept[tuple[Policy, ...], PolicySet](_COMPILED)
         self._remember = Memory(epoch, _REMEMBERED).get
 
     async def user(self, identifier: str) -> rows.StoredUser | None:
@@ -162,7 +167,8 @@ class Directory:
             ]
             return self._set(found)
 
-        return await self._remember(("session", *session.policies, "", *session.policy_arns), load)
+        key = ("session", *session.policies, "", *session.policy_arns)
+        return await self._remember(key, load, weigh=lambda found: 1 + found.size // _CHARACTERS)
 
     def compile(self, text: str, kind: Kind, name: str, arn: str, source: Source) -> Policy:
         """A policy that was found good when it was written. One that is no longer (by a newer release) denies everything."""
@@ -173,9 +179,7 @@ class Directory:
                 policy = parse_policy(text, kind, name=name, arn=arn, source=source)
             except PolicyMalformed:
                 policy = parse_policy(_deny_all(kind), kind, name=name, arn=arn, source=source)
-            self._compiled[key] = policy
-            if len(self._compiled) > _COMPILED:
-                self._compiled.popitem(last=False)
+            self._compiled.put(key, policy, len(text))
         return policy
 
     def _set(self, policies: Iterable[Policy]) -> PolicySet:
@@ -183,9 +187,8 @@ class Directory:
         key = tuple(dict.fromkeys(policies))
         found = self._sets.get(key)
         if found is None:
-            found = self._sets[key] = PolicySet(key)
-            if len(self._sets) > _SETS:
-                self._sets.popitem(last=False)
+            found = PolicySet(key)
+            self._sets.put(key, found, found.size)
         return found
 
     async def _load(self, principal: Principal) -> Grants:
@@ -237,6 +240,28 @@ class Directory:
             elif arn in own:
                 found[arn] = own[arn]
         return found
+
+
+class _Kept(Generic[K, V]):
+    """What was made last, as much as weighs no more than `most`; each thing weighs something."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._weight = 0
+        self._things: OrderedDict[K, tuple[V, int]] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        found = self._things.get(key)
+        return None if found is None else found[0]
+
+    def put(self, key: K, value: V, weight: int) -> None:
+        """Of a key that is not there."""
+        weight += _LEAST
+        self._things[key] = (value, weight)
+        self._weight += weight
+        while self._weight > self._most and len(self._things) > 1:
+            _, (_, gone) = self._things.popitem(last=False)
+            self._weight -= gone
 
 
 def is_limited(principal: Principal) -> bool:

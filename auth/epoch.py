@@ -66,20 +66,23 @@ class Epoch:
 
 
 class Memory:
-    """What was read, until the epoch moves. At most `limit` things; an absence (None) is not remembered, so that nobody
-    who makes up names makes others be forgotten."""
+    """What was read, until the epoch moves. At most `limit` things, of which some may weigh more than one; an absence (None)
+    is not remembered, so that nobody who makes up names makes others be forgotten."""
 
     def __init__(self, epoch: Epoch, limit: int) -> None:
         self._epoch = epoch
         self._limit = limit
         self._generation = -1
         self._things: dict[Hashable, Any] = {}
+        self._weight = 0
 
-    async def get(self, key: Hashable, load: Callable[[], Awaitable[T]]) -> T:
+    async def get(
+        self, key: Hashable, load: Callable[[], Awaitable[T]], *, weigh: Callable[[T], int] | None = None
+    ) -> T:
         """Raises DatabaseUnavailable where what is remembered cannot be confirmed, and whatever `load` raises."""
         generation = await self._epoch.confirm()
         if generation != self._generation:
-            self._things.clear()
+            self._forget()
             self._generation = generation
         try:
             found: T = self._things[key]
@@ -89,7 +92,13 @@ class Memory:
         value = await load()
         unchanged = self._generation == generation == self._epoch.generation  # while it was read
         if unchanged and value is not None:
-            if len(self._things) >= self._limit:
-                self._things.clear()
+            weight = 1 if weigh is None else weigh(value)
+            if self._weight + weight > self._limit:
+                self._forget()
+            self._weight += weight
             self._things[key] = value
         return value
+
+    def _forget(self) -> None:
+        self._things.clear()
+        self._weight = 0

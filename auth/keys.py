@@ -4,6 +4,7 @@ Every process sees a new key when it meets a token that names it, at most once a
 does not become a flood of queries.
 """
 
+import asyncio
 import contextlib
 import secrets
 
@@ -29,6 +30,7 @@ class SigningKeys:
         self._keys: dict[str, bytes] = {}
         self._current = ""
         self._loaded_at = 0.0
+        self._looking = asyncio.Lock()
 
     async def load(self) -> None:
         """Read the keys, and make the first one or replace an old one."""
@@ -65,8 +67,10 @@ class SigningKeys:
     async def find(self, identifier: str) -> bytes | None:
         """The secret of a key that verifies, or None."""
         secret = self._keys.get(identifier)
-        if secret is None and self._clock() - self._loaded_at >= _LOOK_AGAIN:
-            await self.load()
+        if secret is None:
+            async with self._looking:  # of many that ask at once one looks
+                if identifier not in self._keys and self._clock() - self._loaded_at >= _LOOK_AGAIN:
+                    await self.load()
             secret = self._keys.get(identifier)
         return secret
 

@@ -28,6 +28,8 @@ ACCOUNT_SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
 _WAYS_OUT: Final = frozenset({"ecr:DeleteRepositoryPolicy", "ecr:DeleteRegistryPolicy"})
 """Who locked everyone out, the root user too, would have nobody to ask here."""
 _REMEMBERED = 10_000
+_CHARACTERS = 500
+"""Of a repository's policy that weigh as much as a repository without one."""
 _REPOSITORY = "repository/"
 
 
@@ -49,7 +51,7 @@ class RegistryFacts:
         """Of a repository's ARN, of a pattern of such ARNs, or (`*`) of the caller's own registry."""
         resource = access.resource
         key = (account, region) if resource == "*" else resource
-        for_v1, for_others = await self._remember(key, lambda: self._load(resource, account, region))
+        for_v1, for_others = await self._remember(key, lambda: self._load(resource, account, region), weigh=_weigh)
         found = for_v1 if access.action in V1_ACTIONS else for_others
         return replace(found, spares_root=True) if access.action in _WAYS_OUT else found
 
@@ -97,3 +99,8 @@ class RegistryFacts:
             return _Registry(PolicySet([policy]), settings)
 
         return await self._remember(("registry", registry.account, registry.region), load)
+
+
+def _weigh(found: tuple[Facts, Facts]) -> int:
+    policy = found[0].repository
+    return 1 if policy is None else 1 + policy.size // _CHARACTERS

@@ -109,6 +109,15 @@ async def test_memory_is_bounded(memory: Memory):
         assert len(memory._things) <= 10
 
 
+async def test_some_things_weigh_more(memory: Memory):
+    for number in range(100):
+        await memory.get(number, Reading(), weigh=lambda _: 4)
+        assert len(memory._things) <= 2
+    reading = Reading()
+    for _ in range(2):
+        assert await memory.get("key", reading, weigh=lambda _: 100) == "first"
+
+
 async def test_what_cannot_be_confirmed_is_not_used(
     memory: Memory, epoch: Epoch, clock: Time, monkeypatch: pytest.MonkeyPatch
 ):
