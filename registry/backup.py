@@ -29,7 +29,7 @@ from base.digest import algorithm_of, new_hash
 from base.ids import Ids
 from base.progress import Progress, Tell, untold
 from base.together import together
-from registry.intake import DigestWrong
+from registry.intake import DigestWrong, portions
 from registry.rows import copies
 from registry.rows.tables import BLOBS, CARRIED, LEFT_OUT
 from store.archive import Archive, ArchiveUnusable, put_whole, read_whole
@@ -45,8 +45,6 @@ _PLACE = "place.json"
 _README = "README.txt"
 _COMPLETE = "complete.json"
 _READ = 1024 * 1024
-_AT_ONCE = 8
-"""Blobs that are copied at once."""
 _LEASE = 10.0
 _PIN_SECONDS = 300.0
 _FILES = (
@@ -323,8 +321,7 @@ async def verify_backup(archive: Archive, backup: Backup, tell: Tell = untold) -
     done = size = 0
     with contextlib.suppress(ArchiveUnusable):  # it was named above
         async for some in read_blobs(archive, backup):
-            for start in range(0, len(some), _AT_ONCE):
-                group = some[start : start + _AT_ONCE]
+            for group in portions(some, lambda blob: blob[1]):
                 found = await together(_verify_blob(archive, digest, expected) for digest, expected in group)
                 faults += [fault for fault in found if fault]
                 done += len(group)
@@ -422,9 +419,8 @@ class _Copying:
 
     async def copy(self, rows: Sequence[Row]) -> None:
         """(digest, key, size) of each."""
-        for start in range(0, len(rows), _AT_ONCE):
+        for group in portions(rows, lambda row: int(row[2])):
             await self._keep()
-            group = rows[start : start + _AT_ONCE]
             absent = [row for row in group if await self._size_of(blob_name(row[0])) != row[2]]
             for row, what in zip(absent, await together(self._copy(*row) for row in absent), strict=True):
                 if what:

@@ -4,7 +4,8 @@ Bytes come first, each with its row in `blobs`, so what was taken once is not ta
 other rows. Until the end a seal lies on the database, by which a server knows that it must not start.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from base.clock import Clock
 from base.digest import Digest, algorithm_of, new_hash
@@ -17,9 +18,32 @@ from store.migrate import list_applied, migrate
 from store.schema import newest, tables
 from store.seals import break_seal, list_seals, put_seal
 
+T = TypeVar("T")
+
 SEAL = "intake"
 """The seal on a database that does not hold all of a registry yet."""
 _STEP = 500
+
+
+_AT_ONCE = 64
+"""Blobs that are copied at once, at the most."""
+_BYTES_AT_ONCE = 64 * 1024 * 1024
+"""Their bytes together, but for a single one that has more."""
+
+
+def portions(blobs: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
+    """Blobs in lists that may be copied at once: many small ones, few large ones."""
+    some: list[T] = []
+    total = 0
+    for blob in blobs:
+        size = size_of(blob)
+        if some and (len(some) == _AT_ONCE or total + size > _BYTES_AT_ONCE):
+            yield some
+            some, total = [], 0
+        some.append(blob)
+        total += size
+    if some:
+        yield some
 
 
 class IntakeRefused(Exception):

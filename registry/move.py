@@ -14,7 +14,7 @@ from base.ids import Ids
 from base.progress import Progress, Tell, untold
 from base.together import together
 from registry.backup import read_proven
-from registry.intake import DigestWrong, Intake
+from registry.intake import DigestWrong, Intake, portions
 from registry.rows import copies
 from registry.rows.tables import BLOBS, CARRIED
 from store.blobs.driver import BlobDriver, BytesMissing
@@ -28,7 +28,6 @@ SEAL = "moved"
 """The seal on a registry that is moving, or has moved."""
 MOVING = "it is moving to another store"
 MOVED = "it has moved to another store"
-_AT_ONCE = 8
 _STEP = 200
 _PIN_SECONDS = 300.0
 
@@ -121,9 +120,9 @@ class Move:
             after = some[-1][0]
             absent = set(await self._intake.absent([digest for digest, _, _ in some]))
             wanted = [one for one in some if one[0] in absent]
-            for start in range(0, len(wanted), _AT_ONCE):
+            for group in portions(wanted, lambda blob: blob[2]):
                 await self._pin.keep()
-                await self._copy_some(wanted[start : start + _AT_ONCE], done)
+                await self._copy_some(group, done)
                 self._tell(Progress("blobs", seen, total, done.size))
             seen += len(some)
             self._tell(Progress("blobs", seen, total, done.size))

@@ -7,12 +7,10 @@ from base.digest import Digest
 from base.progress import Progress, Tell, untold
 from base.together import together
 from registry.backup import Backup, blob_name, read_blobs, read_rows
-from registry.intake import DigestWrong, Intake
+from registry.intake import DigestWrong, Intake, portions
 from registry.rows.tables import BLOBS
 from store.archive import Archive, ArchiveUnusable
 from store.blobs.driver import BytesMissing
-
-_AT_ONCE = 8
 
 
 @dataclass(slots=True)
@@ -43,8 +41,8 @@ async def restore(
     await intake.begin(f"the backup {backup.id} in {archive.address}", schema=backup.schema)
     done = Restored(backup, damaged=dict(backup.damaged))
     async for some in read_blobs(archive, backup):
-        for start in range(0, len(some), _AT_ONCE):
-            sizes = dict(some[start : start + _AT_ONCE])
+        for group in portions(some, lambda blob: blob[1]):
+            sizes = dict(group)
             absent = await intake.absent(list(sizes))
             found = await together(_take(archive, intake, digest, sizes[digest]) for digest in absent)
             wrong = {digest: what for digest, what in zip(absent, found, strict=True) if what}

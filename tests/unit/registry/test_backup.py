@@ -175,11 +175,11 @@ async def test_a_backup_that_was_interrupted_counts_for_nothing_and_the_next_one
     house: House, archive: Archive, clock: Time
 ):
     repository = await house.repository()
-    for number in range(20):
+    for number in range(100):
         await blob(house, repository, b"%d" % number)
 
     class Breaking(DirectoryArchive):
-        left = 35
+        left = 0
 
         async def put(self, name: str, pieces: AsyncIterator[bytes]) -> None:
             self.left -= 1
@@ -188,16 +188,16 @@ async def test_a_backup_that_was_interrupted_counts_for_nothing_and_the_next_one
             await super().put(name, pieces)
 
     breaking = Breaking(Path(archive.address), threads=2)
-    breaking.left = len(tables(newest())) + 5
+    breaking.left = len(tables(newest())) + 80
     with pytest.raises(ArchiveUnusable, match="pulled out"):
         await backups(house, breaking, clock).make()
     await breaking.close()
     with pytest.raises(ArchiveUnusable, match="no complete backup"):
         await find_backup(archive)
     copied = len([name async for some in archive.list("blobs/") for name, _ in some])
-    assert 0 < copied < 20
+    assert 0 < copied < 100
     made = await backups(house, archive, clock).make()
-    assert (made.blobs, made.copied) == (20, 20 - copied)
+    assert (made.blobs, made.copied) == (100, 100 - copied)
     folders = {name.split("/")[1] async for some in archive.list("backups/") for name, _ in some}
     assert folders == {made.id}
 

@@ -99,11 +99,11 @@ async def test_a_move_that_was_interrupted_goes_on_and_what_changed_since_comes_
     house: House, open_store: Opener, clock: Time
 ):
     repository = await house.repository()
-    for number in range(20):
+    for number in range(80):
         await pushed(house, repository, number, f"{number}")
 
     class Breaking(FilesystemBlobs):
-        left = 12
+        left = 70
 
         async def open(self, key: str):
             self.left -= 1
@@ -116,10 +116,10 @@ async def test_a_move_that_was_interrupted_goes_on_and_what_changed_since_comes_
         with pytest.raises(ArchiveUnusable):
             await move(house, new, clock, blobs=breaking).finish()
         held = len(await contents(new))
-        assert 0 < held < 21
+        assert 0 < held < 81
         await house.database.write(lambda: rows.delete_tag(repository.id, Tag("3")))  # the seal was broken for it
         done = await move(house, new, clock).finish()
-        assert done.blobs == 21 - held
+        assert done.blobs == 81 - held
         assert await everything(new) == await everything(Store(house.database, house.blobs))
         with pytest.raises(IntakeRefused, match="not empty"):
             await move(house, new, clock).copy()
