@@ -20,6 +20,7 @@ INLINE = 256 * 1024
 _PIECE = 512 * 1024
 _SENDFILE = 4 * 1024 * 1024
 
+_LONGEST_PHRASE = 200
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _NO_BODY = {204, 304}
 
@@ -134,7 +135,7 @@ class Answer:
 
     def _head(self, length: int) -> bytes:
         reply = self._reply
-        lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, '')}"]
+        lines = [f"HTTP/1.1 {reply.status} {_phrase(reply.reason) or _REASONS.get(reply.status, '')}"]
         for name, value in reply.headers:
             if "\r" in value or "\n" in value:
                 raise ValueError(f"the field {name} has a line break")
@@ -247,3 +248,8 @@ async def _writable(loop: asyncio.AbstractEventLoop, descriptor: int, timeout: f
 def _wake(ready: "asyncio.Future[None]") -> None:
     if not ready.done():
         ready.set_result(None)
+
+
+def _phrase(text: str) -> str:
+    """As much of it as a status line takes (RFC 9112, 4)."""
+    return "".join(character for character in text if " " <= character <= "~")[:_LONGEST_PHRASE]

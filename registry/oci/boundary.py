@@ -110,7 +110,9 @@ class OciBoundary:
         if isinstance(error, Refused):
             return too_many(error)
         if isinstance(error, Sealed):
-            return _domain(ReadOnly(str(error)), call)
+            reply = _domain(ReadOnly(str(error)), call)
+            reply.reason = f"Service Unavailable, read-only: {error}"  # all that docker shows of a 503
+            return reply
         if isinstance(error, DatabaseUnavailable | StoreUnavailable):
             self._report(error, call)
             what = "database" if isinstance(error, DatabaseUnavailable) else "store"

@@ -346,3 +346,26 @@ def test_several_workers_serve_docker_as_one_server(
         forget(stranger, name)
         stranger("pull", name)
         assert run(stranger, name) == "one of three"
+
+
+# Read-only mode
+
+
+@pytest.mark.long  # docker tries for a minute before it gives up
+def test_docker_is_told_why_nothing_may_be_pushed_and_pulls_all_the_same(
+    docker: Program, server: LiveServer, repository: Repository, build: Callable[..., str]
+) -> None:
+    build(repository.at("v1"), says="pushed before")
+    docker("push", repository.at("v1"))
+    build(repository.at("v2"), says="pushed too late")
+    assert server.longshore("read-only", "on", "--reason", "we are moving until noon").returncode == 0
+    try:
+        printed = docker.fails("push", repository.at("v2"))
+        assert "503 Service Unavailable, read-only: we are moving until noon" in printed
+        forget(docker, repository.at("v1"))
+        docker("pull", repository.at("v1"))
+    finally:
+        assert server.longshore("read-only", "off").returncode == 0
+    # every process knows within half a second
+    eventually(lambda: docker.run("push", repository.at("v2")).returncode == 0 or None)
+    assert run(docker, repository.at("v1")) == "pushed before"

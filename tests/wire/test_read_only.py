@@ -1,5 +1,7 @@
 """Read-only mode: what works, what is refused and how each dialect says so, beside a running server."""
 
+import contextlib
+import http.client
 import json
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.live import LiveServer
-from tests.wire.client import CONFIG, IMAGE, Client, descriptor, digest_of
+from tests.wire.client import CONFIG, IMAGE, Client, basic, descriptor, digest_of
 
 NAME = "read/only"
 SETTINGS = {"registry.create_on_push": "true", "storage.reserve": "0"}
@@ -94,6 +96,22 @@ def test_pulls_and_reads_work_and_changes_are_refused_on_every_worker(read_only:
                 assert "read-only at the moment: we are moving" in answer.message
                 assert answer.headers["Retry-After"] == "60"
             assert client("GET", f"/v2/{NAME}/tags/list").json["tags"] == ["v1"]
+
+
+def test_the_status_line_says_why_because_docker_shows_nothing_else_of_a_503(read_only: LiveServer):
+    run(read_only, "read-only", "on", "--reason", "we are moving\r\nX-Evil: yes, b\u00fccher")
+    with contextlib.closing(http.client.HTTPConnection(read_only.host, read_only.port, timeout=10)) as connection:
+        user = basic(read_only.access_key_id, read_only.secret_access_key)
+        deadline = time.monotonic() + 5
+        while True:
+            connection.request("DELETE", f"/v2/{NAME}/manifests/v1", headers={"Authorization": user})
+            response = connection.getresponse()
+            response.read()
+            if "Evil" in response.reason:
+                break
+            assert time.monotonic() < deadline
+    assert response.reason == "Service Unavailable, read-only: we are movingX-Evil: yes, bcher"
+    assert response.headers["X-Evil"] is None
 
 
 def test_an_upload_begun_before_is_refused_and_goes_on_after(server: LiveServer, image: bytes):
