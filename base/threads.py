@@ -53,6 +53,10 @@ class Threads:
         take = self._calls.get
         while (call := take()) is not None:
             loop, future, function, arguments, named = call
+            if future.cancelled():  # who called gave up while it waited
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(self._settle, future, None, None)
+                continue
             value, error = None, None
             try:
                 value = function(*arguments, **named)

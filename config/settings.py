@@ -80,6 +80,7 @@ class Storage:
     s3_secret_access_key: str
     s3_sse: str
     s3_kms_key_id: str
+    s3_timeout: float
     s3_redirect: bool
     s3_redirect_except: tuple[str, ...]
 
@@ -97,6 +98,7 @@ class Backup:
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
     url: str
+    timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +297,15 @@ _CHOICES = {
     "backup.s3_sse": ("", "AES256", "aws:kms"),
 }
 _DATABASES = ("sqlite:///", "postgresql://", "postgres://")
-_POSITIVE = ("server.drain", "server.idle_timeout", "registry.upload_expiry", "gc.interval", "gc.orphan_interval")
+_POSITIVE = (
+    "server.drain",
+    "server.idle_timeout",
+    "registry.upload_expiry",
+    "gc.interval",
+    "gc.orphan_interval",
+    "database.timeout",
+    "storage.s3_timeout",
+)
 
 
 def _get(settings: Settings, path: str) -> Any:

@@ -69,6 +69,7 @@ from server.logs import Log
 from server.metrics import CONTENT_TYPE, DATABASE_CALLS, STORE_CALLS, Metrics
 from server.probe import Probe
 from server.process import build, usage
+from server.readiness import Readiness
 from server.stores import open_blobs, open_database
 from server.telemetry import open_telemetry
 from server.token import TokenService
@@ -215,6 +216,7 @@ class App:
         """Gauges by their names in the metrics, and what tells them."""
         self.metrics.set("build_info", 1.0, *build())
         self.metrics.set("worker_start_time_seconds", clock(), str(worker))
+        self._readiness = Readiness(self.database, self.blobs, self.registry.uploads.check_space, clock=time.monotonic)
         self.ready = False
 
     def _recording(self) -> Callable[[Judgement], None]:
@@ -459,12 +461,8 @@ class App:
             return Reply(200, [_TEXT], b"ok\n")
         if not self.ready:
             return Reply(503, [_TEXT], b"not ready: the server is starting or stopping\n")
-        try:
-            await self.database.fetch_one("SELECT 1")
-            await self.blobs.free_space()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the answer is the same
-            return Reply(503, [_TEXT], f"not ready: {error}\n".encode())
-        return Reply(200, [_TEXT], b"ready\n")
+        ready, said = await self._readiness.look()
+        return Reply(200 if ready else 503, [_TEXT], f"{said}\n".encode())
 
     def _challenge(self, call: Call, scope: str, error: str) -> tuple[str, str]:
         """What the settings say; where a Bearer token was no good (`error`), what such a token has to be."""

@@ -25,7 +25,9 @@ from store.sqlite import SqliteDatabase
 def open_database(settings: Settings) -> Database:
     """PostgreSQL connects when it is first asked something. Raises DatabaseUnavailable where a file cannot be opened."""
     if is_shared(settings):
-        return PostgresDatabase(settings.database.url, standby=settings.server.read_only)
+        return PostgresDatabase(
+            settings.database.url, timeout=settings.database.timeout, standby=settings.server.read_only
+        )
     path = database_path(settings)
     make_directories(path.parent)
     return SqliteDatabase(path)
@@ -47,6 +49,8 @@ def open_blobs(settings: Settings, *, ids: Ids, clock: Clock) -> BlobDriver:
             sse=storage.s3_sse,
             kms_key_id=storage.s3_kms_key_id,
             redirect=storage.s3_redirect,
+            connect_timeout=min(5.0, storage.s3_timeout),
+            read_timeout=storage.s3_timeout,
         ),
         ids=ids,
     )

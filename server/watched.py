@@ -86,6 +86,7 @@ class WatchedBlobs:
         self.era = blobs.era
         self.stage = blobs.stage
         self.inventory = blobs.inventory
+        self.probe = blobs.probe
         self.free_space = blobs.free_space
         self.close = blobs.close
 

@@ -69,7 +69,7 @@ _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
 class _Job(Generic[T]):
-    __slots__ = ("durable", "error", "first", "future", "heed", "unit", "value")
+    __slots__ = ("durable", "error", "first", "flusher", "future", "heed", "unit", "value")
 
     def __init__(
         self,
@@ -85,6 +85,7 @@ class _Job(Generic[T]):
         self.first = first
         self.heed = heed
         self.future = future
+        self.flusher: _Session | None = None
         self.value: T | None = None
         self.error: BaseException | None = None
 
@@ -140,9 +141,7 @@ class PostgresDatabase:
     async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         if self._closed:
             raise DatabaseUnavailable("the database is closed")
-        while self._idle and self._idle[-1].connection.is_closed():  # the database went away, and may be back
-            self._drop(self._idle.pop())
-        reader = self._idle.pop() if self._idle else await self._new_reader()
+        reader = self._take_idle() or await self._new_reader()
         try:
             rows = await reader.run(sql, parameters)
         except _AWAY as error:
@@ -161,13 +160,25 @@ class PostgresDatabase:
         rows = await self.fetch(sql, parameters)
         return rows[0] if rows else None
 
+    def _take_idle(self) -> "_Session | None":
+        """One that the server has not ended meanwhile."""
+        while self._idle:
+            session = self._idle.pop()
+            if not session.connection.is_closed():
+                return session
+            self._drop(session)
+        return None
+
     async def _new_reader(self) -> "_Session":
-        """One that is idle, or another one while there are fewer than the most, or the next that is given back."""
+        """Another one while there are fewer than the most, or the next that is given back in time."""
         if self._readers >= self._most:
             turn: asyncio.Future[_Session | None] = asyncio.get_running_loop().create_future()
             self._turns.append(turn)
             try:
-                given = await turn
+                async with asyncio.timeout(self._timeout):
+                    given = await turn
+            except TimeoutError as error:
+                raise _unavailable(error) from error
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled() and (late := turn.result()) is not None:
                     self._give_back(late)
@@ -204,7 +215,7 @@ class PostgresDatabase:
 
     async def _connect(self, purpose: str) -> "asyncpg.Connection[Any]":
         """Raises DatabaseUnavailable."""
-        seconds = int(self._timeout)
+        longest = f"{int(self._timeout * 1000)}ms"
         try:
             return await asyncpg.connect(
                 self._url,
@@ -217,9 +228,9 @@ class PostgresDatabase:
                     "application_name": f"longshore {purpose}",
                     "synchronous_commit": "off" if purpose == "writer" else "on",
                     "default_transaction_isolation": "read committed",
-                    "lock_timeout": f"{seconds}s",
-                    "statement_timeout": f"{seconds}s",
-                    "idle_in_transaction_session_timeout": f"{seconds}s",
+                    "lock_timeout": longest,
+                    "statement_timeout": longest,
+                    "idle_in_transaction_session_timeout": longest,
                 },
             )
         except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
@@ -275,6 +286,12 @@ class PostgresDatabase:
                     job.error = job.error or _translated(error)
                 _settle(group)
                 raise
+            if any(isinstance(job.error, DatabaseUnavailable) for job in group):
+                # whoever waits behind them has waited as long: it would be as much again for each group
+                rest = list(self._waiting)
+                self._waiting.clear()
+                _fail(rest, DatabaseUnavailable("the database does not answer"))
+                _settle(rest)
             done = [job for job in group if job.error is not None or not job.durable]
             self._unflushed += [job for job in group if job.error is None and job.durable]
             _settle(done)
@@ -307,6 +324,8 @@ class PostgresDatabase:
             return
 
     async def _run(self, group: list[_Job[Any]]) -> None:
+        # who is to flush is connected before: a session that lives through both saw no crash, and no other server
+        flusher = await self._ready_flusher() if any(job.durable for job in group) else None
         if self._writer is None or self._writer.connection.is_closed():
             self._writer = _Session(await self._connect("writer"))
         session = self._writer
@@ -319,6 +338,7 @@ class PostgresDatabase:
             try:
                 for job in group:
                     job.value = await _drive(session, job.unit())
+                    job.flusher = flusher
             except _AWAY:
                 raise
             except BaseException:
@@ -343,17 +363,27 @@ class PostgresDatabase:
             reasons = await session.run(LOOK, ())
             raise Sealed(reasons[0][0] if reasons else "a seal was broken just now: try again") from None
 
+    async def _ready_flusher(self) -> _Session:
+        if self._flusher is None or self._flusher.connection.is_closed():
+            self._flusher = _Session(await self._connect("flusher"))
+        return self._flusher
+
     async def _flush_waiting(self) -> None:
         """Have the server flush its log, once for all that were committed before."""
         while self._unflushed:
-            group, self._unflushed = self._unflushed, []
+            waiting, self._unflushed = self._unflushed, []
+            flusher = self._flusher
+            group = [job for job in waiting if job.flusher is flusher]
+            late = [job for job in waiting if job.flusher is not flusher]
+            _fail(late, DatabaseUnavailable("the database was away, and may have lost what it had committed"))
+            _settle(late)
+            if flusher is None or not group:
+                continue
             try:
-                if self._flusher is None or self._flusher.connection.is_closed():
-                    self._flusher = _Session(await self._connect("flusher"))
-                await self._flusher.run(_FLUSH, ())
-            except (DatabaseUnavailable, *_AWAY, asyncpg.PostgresError) as error:
-                if self._flusher is not None:
-                    self._flusher.connection.terminate()
+                await flusher.run(_FLUSH, ())
+            except (*_AWAY, asyncpg.PostgresError) as error:
+                flusher.connection.terminate()
+                if self._flusher is flusher:
                     self._flusher = None
                 _fail(group, _translated(error))
             except BaseException as error:

@@ -195,6 +195,10 @@ class BlobDriver(Protocol):
         """
         ...
 
+    async def probe(self) -> None:
+        """Returns where the store answers. Raises StoreUnavailable, BytesMissing where there is no such store."""
+        ...
+
     async def free_space(self) -> int | None:
         """Bytes that can still be written, or None where the store cannot know."""
         ...

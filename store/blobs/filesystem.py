@@ -603,6 +603,9 @@ class FilesystemBlobs:
         finally:
             os.close(descriptor)
 
+    async def probe(self) -> None:
+        await self.run(os.stat, self._files)
+
     async def free_space(self) -> int | None:
         space = os.statvfs(self._files)
         return space.f_bavail * space.f_frsize

@@ -135,6 +135,9 @@ class MemoryBlobs:
             if key > after:
                 yield Page([Stored(key, at, size=len(self._bytes[key]))] if at < before else [], key)
 
+    async def probe(self) -> None:
+        return
+
     async def free_space(self) -> int | None:
         return None
 

@@ -60,6 +60,14 @@ _LISTED = 1000
 _NO_SUCH_CALL = frozenset({400, 405, 411, 501})
 """How servers answer that do not know DeleteObjects, or want its checksum in another form."""
 _COMPARED = 4 * 1024 * 1024
+_AGAIN = 3
+"""Times that bytes are asked for whose answer broke off."""
+_WAITING = 10.0
+"""Seconds that the pauses between the attempts of a call and a queue of calls may take, about."""
+_COMPLETING = 600.0
+"""Seconds in which S3 completes the largest upload; it goes on answering meanwhile (S3 API, CompleteMultipartUpload)."""
+_SLOWEST = 256 * 1024
+"""Bytes a second at least."""
 _SKIPPED = 16
 """Part numbers left to each turn that did not end well: its writer may still be at it."""
 _GONE = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload", "NoSuchBucket"})
@@ -71,7 +79,7 @@ class S3Settings:
     """Where the bucket is and how to write to it. Empty keys: botocore's own search for credentials.
 
     `sse` is `AES256`, `aws:kms` or empty, `kms_key_id` a key for the second. `redirect`: clients may be sent to the
-    bucket for blobs. Timeouts are in seconds.
+    bucket for blobs. Timeouts are in seconds: to connect, and of silence; both for each of the attempts.
     """
 
     bucket: str
@@ -84,7 +92,7 @@ class S3Settings:
     kms_key_id: str = ""
     redirect: bool = True
     connect_timeout: float = 5.0
-    read_timeout: float = 30.0
+    read_timeout: float = 15.0
     attempts: int = 4
     threads: int = 32
 
@@ -321,6 +329,9 @@ class S3Blobs:
     async def free_space(self) -> int | None:
         return None
 
+    async def probe(self) -> None:
+        await self.call("head_bucket")
+
     async def close(self) -> None:
         await self._threads.close()
         self._client.close()
@@ -329,7 +340,9 @@ class S3Blobs:
 
     async def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One request, on a thread. Raises BytesMissing (also for an upload that is over), NoRoom, StoreUnavailable."""
-        return await self._threads.run(self._call, operation, parameters)
+        longest = _COMPLETING if operation == "complete_multipart_upload" else 0.0
+        longest += len(parameters.get("Body", b"")) / _SLOWEST
+        return await self.run(self._call, operation, parameters, longest=longest)
 
     def _call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -340,9 +353,31 @@ class S3Blobs:
         except (botocore.exceptions.BotoCoreError, OSError) as error:
             raise StoreUnavailable(f"the bucket does not answer: {error}") from error
 
-    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Blocking work of the driver's, on one of its threads."""
-        return await self._threads.run(function, *arguments)
+    async def run(self, function: Callable[..., T], *arguments: Any, longest: float = 0.0) -> T:
+        """Blocking work of the driver's, on one of its threads. `longest`: seconds that it may take more than others.
+
+        Raises StoreUnavailable where it does not end in time, or does not begin because too much is waiting.
+        """
+        patience = self._settings.attempts * self._settings.read_timeout + _WAITING + longest
+        try:
+            async with asyncio.timeout(patience):
+                return await self._threads.run(function, *arguments)
+        except TimeoutError as error:
+            raise StoreUnavailable("the bucket does not answer in time") from error
+
+    async def fetch(self, path: str, offset: int, size: int) -> tuple[dict[str, Any], bytes]:
+        """Bytes of an object, fewer only at its end: (the answer, bytes). Raises BytesMissing, StoreUnavailable."""
+        return await self.run(self._fetch, path, offset, size)
+
+    def _fetch(self, path: str, offset: int, size: int) -> tuple[dict[str, Any], bytes]:
+        for attempt in range(_AGAIN):
+            found = self._call("get_object", {"Key": path, "Range": f"bytes={offset}-{offset + size - 1}"})
+            try:
+                return found, drain(found["Body"])
+            except StoreUnavailable:  # it broke off in the middle
+                if attempt + 1 == _AGAIN:
+                    raise
+        raise AssertionError
 
     async def begin(self, name: str, state: _State) -> _State:
         """Open a multipart upload for an object of its own."""
@@ -383,8 +418,7 @@ class S3Blobs:
         return await self._read(self._path(state.mark), 0, state.tail)
 
     async def _read(self, path: str, offset: int, size: int) -> bytes:
-        found = await self.call("get_object", Key=path, Range=f"bytes={offset}-{offset + size - 1}")
-        data = await self.run(drain, found["Body"])
+        _, data = await self.fetch(path, offset, size)
         if len(data) != size:
             raise BytesMissing(path)
         return data
@@ -660,10 +694,9 @@ class _S3Content:
     async def open(cls, blobs: S3Blobs, path: str, key: str) -> "_S3Content":
         """Raises BytesMissing."""
         try:
-            found = await blobs.call("get_object", Key=path, Range=f"bytes=0-{_AHEAD - 1}")
+            found, first = await blobs.fetch(path, 0, _AHEAD)
         except _NothingToRange:
             return cls(blobs, path, key, 0, b"")
-        first = await blobs.run(drain, found["Body"])
         total = str(found.get("ContentRange", "")).rpartition("/")[2]
         return cls(blobs, path, key, int(total) if total.isdigit() else len(first), first)
 
@@ -685,7 +718,7 @@ class _S3Content:
 
     def _read(self, offset: int, size: int) -> bytes:
         pieces: list[bytes] = []
-        for _ in range(3):  # a connection that broke in the middle: go on where it stood
+        for _ in range(_AGAIN):  # a connection that broke in the middle: go on where it stood
             try:
                 if self._stream is None or self._at != offset:
                     self._end()

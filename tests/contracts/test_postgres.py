@@ -101,6 +101,30 @@ async def test_the_flush_is_what_makes_it_durable(
     assert await recovered(database) == []
 
 
+async def test_what_a_crash_took_before_its_flush_is_not_acknowledged_by_the_server_that_comes_back(
+    server: PostgresServer, database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+):
+    """A flush that succeeds proves nothing of what was committed before the crash."""
+    hold_log_writer(server)
+    may_flush, flush = asyncio.Event(), database._flush_waiting
+
+    async def flush_later() -> None:
+        await may_flush.wait()
+        await flush()
+
+    monkeypatch.setattr(database, "_flush_waiting", flush_later)
+    writing = asyncio.create_task(database.write(lambda: insert("lost")))
+    while await names(database) != ["lost"]:
+        assert not writing.done()
+    crash(server)
+    server.start()
+    assert await recovered(database) == []
+    may_flush.set()
+    with pytest.raises(DatabaseUnavailable):
+        await writing
+    await database.write(lambda: insert("kept"))
+
+
 def hold_log_writer(server: PostgresServer) -> None:
     """However long the test takes, the server does not flush by itself."""
     (writer,) = [pid for pid in children_of(server.pid) if b"walwriter" in Path(f"/proc/{pid}/cmdline").read_bytes()]
