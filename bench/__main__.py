@@ -16,11 +16,12 @@ from bench.ground import Ground, Section, say
 from bench.machine import CannotMeasure, Machine, cache_directory, check_store, describe
 from bench.memory import PUSHES, measure_memory
 from bench.scenarios import SCENARIOS, Scenario
+from bench.sizing import measure_sizing
 from bench.starting import measure_start
 from bench.syncs import count_syncs
 from bench.tables import render_markdown, render_text
 
-MEASUREMENTS = ("compare", "syncs", "memory", "flat", "start", "authorization")
+MEASUREMENTS = ("compare", "syncs", "memory", "flat", "start", "authorization", "sizing")
 SIZES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 BYTES_A_MANIFEST = 4000
 """Of the database, its log and the indices, generously."""
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--authorization", action="store_true", help="time of a decision, and an IAM user's rates beside root's"
     )
+    what.add_argument("--sizing", action="store_true", help="memory, rows, connections, requests to the bucket")
     what.add_argument("--all", action="store_true", help="all of these")
     how = parser.add_argument_group("how")
     cores = len(os.sched_getaffinity(0))
@@ -135,6 +137,7 @@ def _prepare(options: argparse.Namespace, chosen: list[str]) -> tuple[Ground, Ma
         "flat": sum(options.tags) * BYTES_A_MANIFEST,
         "start": options.manifests * BYTES_A_MANIFEST,
         "authorization": STORE_BYTES,
+        "sizing": STORE_BYTES,
     }
     stores = (options.store or cache_directory() / "stores").absolute()
     file_system = check_store(stores, needed=max(needs[name] for name in chosen))
@@ -165,6 +168,8 @@ def _measure(name: str, ground: Ground, options: argparse.Namespace) -> Section:
             return measure_start(ground, options.manifests)
         case "authorization":
             return measure_authorization(ground)
+        case "sizing":
+            return measure_sizing(ground)
         case _:
             return compare(ground, options.scenarios)
 

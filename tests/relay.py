@@ -24,6 +24,9 @@ class Relay:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
+    def look(self, data: bytes) -> None:
+        """At what goes to the server."""
+
     def _accept(self) -> None:
         while True:
             try:
@@ -44,6 +47,8 @@ class Relay:
             while data := source.recv(1 << 16):
                 with self._lock:
                     setattr(self, counter, getattr(self, counter) + len(data))
+                    if counter == "sent":
+                        self.look(data)
                 target.sendall(data)
         for end in (source, target):
             with contextlib.suppress(OSError):

@@ -7,6 +7,7 @@ import pytest
 
 from bench.generator import parse_results
 from bench.machine import CannotMeasure, check_store, file_system_of, peak_memory
+from bench.sizing import name_of
 from bench.syncs import parse_perf, parse_strace
 
 LINE = {
@@ -92,3 +93,21 @@ def test_calls_are_read_from_strace():
         "100.00    0.010000         125        80         1 total\n"
     )
     assert parse_strace(text) == {"fdatasync": 72, "fsync": 8}
+
+
+@pytest.mark.parametrize(("method", "target", "name"), [
+    ("PUT", "/bucket/blobs/ab/cd", "PutObject"),
+    ("PUT", "/bucket/key?partNumber=3&uploadId=x", "UploadPart"),
+    ("POST", "/bucket/key?uploads", "CreateMultipartUpload"),
+    ("POST", "/bucket/key?uploads=", "CreateMultipartUpload"),
+    ("POST", "/bucket/key?uploadId=x", "CompleteMultipartUpload"),
+    ("POST", "/bucket?delete", "DeleteObjects"),
+    ("DELETE", "/bucket/key?uploadId=x", "AbortMultipartUpload"),
+    ("DELETE", "/bucket/key", "DeleteObject"),
+    ("GET", "/bucket?list-type=2&prefix=", "List"),
+    ("GET", "/bucket?uploads&prefix=", "List"),
+    ("GET", "/bucket/key?partNumber=1", "GetObject"),
+    ("HEAD", "/bucket/key", "HeadObject"),
+])  # fmt: skip
+def test_a_request_to_a_bucket_is_known_by_its_method_and_query(method: str, target: str, name: str):
+    assert name_of(method, target) == name
