@@ -129,7 +129,8 @@ class Repositories:
             raise RepositoryNotFound(repository.registry, repository.name)
 
     async def tag(self, repository: Repository, tags: Sequence[tuple[str, str]]) -> None:
-        """Add resource tags, or put other values under their keys. Raises TooManyResourceTags, RepositoryNotFound."""
+        """Add resource tags, or put other values under their keys. Raises TooManyResourceTags, ResourceTagInvalid,
+        RepositoryNotFound."""
         if not await self._epoch.change(lambda: rows.put_resource_tags(repository, tags, limit=MAX_RESOURCE_TAGS)):
             raise TooManyResourceTags(MAX_RESOURCE_TAGS)
 

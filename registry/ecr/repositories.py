@@ -131,10 +131,12 @@ def read_resource_tags(given: Sequence[Mapping[str, str]]) -> tuple[tuple[str, s
     """Raises ResourceTagInvalid, TooManyResourceTags."""
     if len(given) > MAX_RESOURCE_TAGS:
         raise TooManyResourceTags(MAX_RESOURCE_TAGS)
-    tags = {}
+    tags: dict[str, str] = {}
+    folded: set[str] = set()
     for tag in given:
         key, value = tag["Key"], tag["Value"]
-        right = 1 <= len(key) <= _MAX_KEY and len(value) <= _MAX_VALUE and key not in tags
+        right = 1 <= len(key) <= _MAX_KEY and len(value) <= _MAX_VALUE and key.lower() not in folded
+        folded.add(key.lower())
         if not right or key.lower().startswith("aws:") or not _is_tag_text(key) or not _is_tag_text(value):
             raise ResourceTagInvalid("Tag parameters are invalid")
         tags[key] = value

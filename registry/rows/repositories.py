@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from registry.errors import RepositoryNotFound
+from registry.errors import RepositoryNotFound, ResourceTagInvalid
 from registry.mutability import Mutability, TagPolicy
 from registry.names import RegistryId, RepositoryName
 from registry.rows.slices import slices
@@ -133,11 +133,15 @@ def put_resource_tag(repository_id: int, key: str, value: str) -> Unit[None]:
 
 
 def put_resource_tags(repository: Repository, tags: Sequence[tuple[str, str]], *, limit: int) -> Unit[bool]:
-    """False, and nothing changed, where there would be more than `limit`. Raises RepositoryNotFound."""
+    """False, and nothing changed, where there would be more than `limit`. Raises RepositoryNotFound, and ResourceTagInvalid
+    for a key that differs from one that is there in nothing but case: no condition could tell them apart."""
     there = yield "SELECT 1 FROM repositories WHERE id = ?", (repository.id,)
     if not there:
         raise RepositoryNotFound(repository.registry, repository.name)
     rows = yield "SELECT key FROM resource_tags WHERE repository_id = ?", (repository.id,)
+    spelt = {key.lower(): key for (key,) in rows}
+    if any(spelt.get(key.lower(), key) != key for key, _ in tags):
+        raise ResourceTagInvalid("Tag parameters are invalid")
     if len({key for (key,) in rows} | {key for key, _ in tags}) > limit:
         return False
     for key, value in tags:

@@ -257,6 +257,7 @@ def test_fifty_tags_are_the_limit_and_one_more_changes_nothing(ecr: "ECRClient",
         [{"Key": "k", "Value": "v" * 257}],
         [{"Key": "aws:mine", "Value": "v"}],
         [{"Key": "k", "Value": "v"}, {"Key": "k", "Value": "w"}],
+        [{"Key": "k", "Value": "v"}, {"Key": "K", "Value": "w"}],
         [{"Key": "k\n", "Value": "v"}],
         [{"Key": "k", "Value": "<v>"}],
     ],
@@ -266,6 +267,16 @@ def test_wrong_resource_tags_are_refused(ecr: "ECRClient", name: str, tags: Any)
     expected = ("InvalidTagParameterException", "Tag parameters are invalid")
     assert refusal(ecr.tag_resource, resourceArn=arn, tags=tags) == expected
     assert refusal(ecr.create_repository, repositoryName="tags/wrong", tags=tags) == expected
+
+
+def test_no_tag_passes_for_another_one_in_another_case(ecr: "ECRClient", name: str) -> None:
+    """Conditions on aws:ResourceTag/team are about Team, too, and could not tell them apart."""
+    arn = f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/{name}"
+    ecr.tag_resource(resourceArn=arn, tags=[{"Key": "Team", "Value": "red"}])
+    ecr.tag_resource(resourceArn=arn, tags=[{"Key": "Team", "Value": "blue"}])
+    expected = ("InvalidTagParameterException", "Tag parameters are invalid")
+    assert refusal(ecr.tag_resource, resourceArn=arn, tags=[{"Key": "team", "Value": "red"}]) == expected
+    assert ecr.list_tags_for_resource(resourceArn=arn)["tags"] == [{"Key": "Team", "Value": "blue"}]
 
 
 @pytest.mark.parametrize(
