@@ -92,6 +92,26 @@ async def test_a_whole_blob_in_the_closing_request(house: House, repository: Rep
             await find(house, upload)
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_disk_without_holes_will_do(house: House, repository: Repository, size: int, clock: Time):
+    """Every blob is a file of its own there, a small one in the closing request, too."""
+    house.blobs.packs = False  # type: ignore[attr-defined]
+    data = patterned(size)
+    digest = digest_of(data)
+    await house.uploads.finish(await begin(house, repository), digest, announced(data))
+    assert await content(house, repository, digest) == data
+    other = patterned(size, 1)
+    upload = await house.uploads.receive(await begin(house, repository), announced(other))
+    with pytest.raises(DigestInvalid):
+        await house.uploads.finish(await find(house, upload), digest)
+    await house.uploads.finish(await find(house, upload), digest_of(other))
+    assert await content(house, repository, digest_of(other)) == other
+    upload = await begin(house, repository)
+    with pytest.raises(DigestInvalid):
+        await house.uploads.finish(upload, digest, announced(patterned(size, 2)))
+    await house.uploads.finish(await find(house, upload), digest_of(other), announced(other))
+
+
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
 @pytest.mark.parametrize("size", [0, 1, *SIZES])
 async def test_a_whole_blob_in_one_request(house: House, repository: Repository, size: int, algorithm: str):
