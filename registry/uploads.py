@@ -235,7 +235,8 @@ class Uploads:
             raise StorageFull(str(error)) from error
         finally:
             writer.discard()
-        if not in_file and last and staged.startswith("f/"):  # a file after all: the turn that wrote it is the one that commits
+        if not in_file and last and staged.startswith("f/"):
+            # a file after all: the turn that wrote it is the one that commits
             await self._claim(upload)
             in_file = True
         if body.length is not None and received != body.length:
