@@ -79,8 +79,8 @@ def test_an_upload_goes_on_at_any_worker(tmp_path: Path) -> None:
         files = list((server.data / "run").glob("*.json"))
 
         def all_answered() -> bool:
-            found = [json.loads(path.read_text())["requests"] for path in files]
-            return all(any(row[0] == "v2" for row in rows) for rows in found)
+            found = [json.loads(path.read_text())["http_requests"] for path in files]
+            return all(any(labels[0].startswith("/v2/") for labels, _ in rows) for rows in found)
 
         assert len(files) == 3
         assert eventually(all_answered), "each of them had a part in it"
