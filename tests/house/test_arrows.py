@@ -112,3 +112,16 @@ def test_no_module_waits_by_the_clock_on_the_loop(path: Path):
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Attribute) and node.attr == "sleep":
             assert getattr(node.value, "id", "") == "asyncio", f"{path}:{node.lineno}"
+
+
+def test_nothing_that_set_up_makes_and_no_link_is_committed():
+    """A `.venv` in the tree, or a link out of it, would break `make serve` in a fresh clone."""
+    if not (TREE / ".git").exists():
+        pytest.skip("not a clone")
+
+    def listed(*options: str) -> list[str]:
+        words = ["git", "-c", f"safe.directory={TREE}", "ls-files", *options]
+        return subprocess.run(words, cwd=TREE, check=True, capture_output=True, text=True).stdout.splitlines()
+
+    assert listed("--cached", "--ignored", "--exclude-standard") == []
+    assert [line for line in listed("--stage") if line.startswith("120000 ")] == []
