@@ -158,7 +158,16 @@ class Engine:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        self.unmount()
         shutil.rmtree(self.directory / "data", ignore_errors=True)
+
+    def unmount(self) -> None:
+        """Unmount what the engine left mounted below its directory (one that was killed leaves all it had)."""
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        places = [line.split()[4] for line in lines]
+        for place in sorted(places, reverse=True):
+            if Path(place).is_relative_to(self.directory.resolve()):
+                subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)
 
     def __enter__(self) -> Self:
         return self.start()
