@@ -34,6 +34,8 @@ _ORPHAN_AGE = 3600.0
 """Seconds for which bytes without a row are left alone at the least: their row may be about to come."""
 _SETTLE = 60.0
 """Seconds between a tombstone and the end of the bytes: a reader that saw the row has read them by then."""
+_STORE_HOLD = 1.0
+"""Seconds that a step deletes bytes at the most, about: a slow store must not outlast the lease."""
 _SUBJECTS_KEPT = 86400.0
 """Seconds for which it is remembered that a subject was deleted, where what refers to it is kept."""
 
@@ -91,6 +93,11 @@ class Collected:
     def anything(self) -> bool:
         return bool(self.uploads or self.purged or self.referrers or self.unlinked or self.reclaimed.amounts)
 
+    def require_all(self) -> None:
+        """Raises why the first of the keys could not be deleted that the store did not delete."""
+        for error in self.stuck.values():
+            raise error
+
 
 class Collector:
     """Rounds and searches, step by step: each yields the seconds that a step took, and may be left off after any."""
@@ -117,23 +124,29 @@ class Collector:
         self._orphan_age = orphan_age
         self._referrers_after = referrers_after
         self._pace = pace or Pace()
+        self._deletions = Pace(hold=_STORE_HOLD, most=_STEP, timer=self._pace.timer)
 
     async def collect(self) -> Collected:
-        """A round at once, by whoever calls."""
+        """A round at once, by whoever calls. Raises what `round` raises, and why a key could not be deleted."""
         done = Collected()
         async for _ in self.round(done):
             pass
+        done.require_all()
         return done
 
     async def collect_orphans(self) -> Collected:
-        """A search at once, by whoever calls."""
+        """A search at once, by whoever calls. Raises what `search` raises, and why a key could not be deleted."""
         done = Collected()
         async for _ in self.search(done):
             pass
+        done.require_all()
         return done
 
     async def round(self, done: Collected, lease: Held | None = None) -> AsyncGenerator[float, None]:
-        """Everything that is due. Adds to `done` what it does. Raises LeaseLost, StoreUnavailable, DatabaseUnavailable."""
+        """Everything that is due. Adds to `done` what it does, and what the store could not delete.
+
+        Raises LeaseLost, DatabaseUnavailable, and StoreUnavailable where the store deletes nothing at all.
+        """
         held = lease or Unleased()
         for phase in self._phases(self._clock(), done, held):
             more = True
@@ -142,8 +155,6 @@ class Collector:
                 await held.keep()
                 more = await phase()
                 yield self._pace.timer() - begun
-        for error in done.stuck.values():
-            raise error
 
     async def search(
         self, done: Collected, lease: Held | None = None, *, at: "Place | None" = None
@@ -163,8 +174,6 @@ class Collector:
                 at.place = page.place
                 yield self._pace.timer() - begun
                 begun = self._pace.timer()
-        for error in done.stuck.values():
-            raise error
 
     # -- phases: each does a step and says whether there is more
 
@@ -205,7 +214,7 @@ class Collector:
         async def free() -> bool:
             """Delete the bytes of tombstones that have stood long enough; those that could not go are passed over."""
             nonlocal after
-            size = self._size
+            size = min(self._size, self._deletions.size)
             before = now - self._settle
             doomed = await rows.list_doomed(self._database, before=before, now=self._clock(), after=after, limit=size)
             if doomed:
@@ -220,15 +229,20 @@ class Collector:
         unknown = await rows.find_unknown(self._database, stored)
         if unknown:
             doomed = await self._write(partial(rows.condemn_unknown, unknown, self._clock()), held)
-            if doomed:
-                await self._delete(doomed, done, held)
+            while doomed:
+                size = self._deletions.size
+                await held.keep()
+                await self._delete(doomed[:size], done, held)
+                doomed = doomed[size:]
 
     async def _delete(self, doomed: Sequence[Tombstone], done: Collected, held: Held) -> None:
         """Bytes first, tombstones after; what the store cannot delete does not keep the rest.
 
         Raises StoreUnavailable where it deletes nothing.
         """
+        begun = self._pace.timer()
         stuck = await self._blobs.delete_many([one.key for one in doomed])
+        self._deletions.held(self._pace.timer() - begun, full=len(doomed) >= self._deletions.size)
         done.stuck.update(stuck)
         gone = [one for one in doomed if one.key not in stuck]
         if not gone:

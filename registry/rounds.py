@@ -32,6 +32,8 @@ _MARK = 5.0
 """Seconds between two marks of where a search stands."""
 _COUNTED = 10_000
 """Deleted repositories and subjects are counted up to so many."""
+_BREATH = 2.0
+"""Seconds of a rest after which the lease is renewed: it must not end while its holder rests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,8 @@ class Rounds:
         self._round: _Work | None = None
         self._search: _Work | None = None
         self._next_round = 0.0
+        self._rest = 0.0
+        """Seconds of the present rest that are to come."""
 
     async def turn(self) -> float:
         """One step of what is to be done, if it is this process that does it; returns seconds until the next.
@@ -174,14 +178,19 @@ class Rounds:
         Raises what a round raises; the next one is tried when it is due.
         """
         try:
+            if self._rest > 0:
+                await self._lease.keep()
+                return self._breathe()
             work = await self._find_work()
             if work is None:
                 return min(_LOOK, self._intervals.round)
             await self._lease.keep()
-            rest = self._pace.rest(await self._step(work))
+            took = await self._step(work)
             if not self._under_way:
                 await self._lease.drop()
-            return rest
+                return self._pace.rest(took)
+            self._rest = self._pace.rest(took)
+            return self._breathe()
         except (LeaseLost, Sealed):
             await self._let_go()
             return _LOOK
@@ -200,7 +209,7 @@ class Rounds:
                 await self._lease.drop()
 
     async def run(self, kinds: Sequence[Kind]) -> AsyncGenerator[tuple[Kind, Collected, float], None]:
-        """Do these now, whoever was at it: yields after every step what was done so far, and for how long to rest.
+        """Do these now, whoever was at it: yields again and again what was done so far, and for how long to rest.
 
         Raises LeaseLost where another process takes over in turn, and what a round raises.
         """
@@ -210,7 +219,12 @@ class Rounds:
                 work = await self._begin(kind)
                 while work in self._under_way:
                     await self._lease.keep()
-                    yield kind, work.done, self._pace.rest(await self._step(work))
+                    self._rest = self._pace.rest(await self._step(work))
+                    while True:
+                        yield kind, work.done, self._breathe()
+                        if not self._rest:
+                            break
+                        await self._lease.keep()
             await self._lease.drop()
         except (LeaseLost, Sealed):
             await self._let_go()
@@ -218,6 +232,20 @@ class Rounds:
         except BaseException:
             await self._give_up()
             raise
+
+    async def wait(self, seconds: float) -> AsyncGenerator[float, None]:
+        """Keep others from the work for so long: yields for how long to rest, again and again. Raises LeaseLost."""
+        await self._lease.take(seize=True)
+        self._rest = seconds
+        while self._rest:
+            yield self._breathe()
+            await self._lease.keep()
+
+    def _breathe(self) -> float:
+        """Seconds of the rest until the lease is to be renewed; they are taken off it."""
+        some = min(self._rest, _BREATH)
+        self._rest -= some
+        return some
 
     @property
     def _under_way(self) -> list[_Work]:
@@ -304,7 +332,12 @@ class Rounds:
         await self._end(work, json.dumps([found.items, found.bytes]))
 
     async def _end(self, work: _Work, found: str) -> None:
+        """Raises why the store could not delete something; then it was no success, but what was found counts."""
         now = self._clock()
+        if work.done.stuck:
+            note = self._lease.guard(lambda: rows.note_found(work.kind, found))
+            await self._database.write(note, durable=False)
+            work.done.require_all()
         end = self._lease.guard(lambda: rows.end_collection(work.kind, now, now - work.began, found))
         await self._database.write(end, durable=False)
 
@@ -312,6 +345,7 @@ class Rounds:
 
     async def _let_go(self) -> None:
         """Forget what is under way: its rows say where it stands."""
+        self._rest = 0.0
         works, self._round, self._search = self._under_way, None, None
         for work in works:
             if work.steps is not None:

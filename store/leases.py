@@ -20,6 +20,11 @@ UNPINNED = "NOT EXISTS (SELECT 1 FROM leases WHERE name >= 'pin:' AND name < 'pi
 was condemned keeps its bytes."""
 
 
+async def is_pinned(database: Database, now: float) -> bool:
+    """Whether bytes are kept at the moment, whatever was condemned."""
+    return await database.fetch_one(f"SELECT 1 WHERE {UNPINNED}", (now,)) is None
+
+
 class LeaseLost(Exception):
     """Another process has taken the lease over."""
 

@@ -29,6 +29,7 @@ from registry.rows.collections import (
     list_graces,
     list_open_uploads,
     mark_collection,
+    note_found,
 )
 from registry.rows.garbage import (
     Taken,
@@ -195,6 +196,7 @@ __all__ = [
     "mark_collection",
     "match_templates",
     "measure_contents",
+    "note_found",
     "purge_repository",
     "put_account_setting",
     "put_manifest",

@@ -59,6 +59,11 @@ def end_collection(kind: Kind, now: float, seconds: float, found: str) -> Unit[N
     )
 
 
+def note_found(kind: Kind, found: str) -> Unit[None]:
+    """One that came to its end and did not succeed found that."""
+    yield "UPDATE collections SET place = '', found = ? WHERE kind = ?", (found, kind)
+
+
 def give_up_collection(kind: Kind) -> Unit[None]:
     """It failed: the next one is tried when it is due."""
     yield "UPDATE collections SET under_way = 0 WHERE kind = ?", (kind,)

@@ -17,12 +17,15 @@ from registry.rows.collections import Kind
 from registry.survey import Finding, Report
 from server.collection import make_rounds, make_survey
 from server.progress import Display, bytes_of
-from server.stores import changing_database, existing_database, open_blobs
+from server.stores import existing_database, open_blobs
 from store.blobs.driver import StoreUnavailable
-from store.leases import LeaseLost
+from store.leases import LeaseLost, is_pinned
+from store.seals import Heeding
 
 _SHARE = 0.5
 """The part of the time that the command takes; requests have the other."""
+_READERS = 1.0
+"""Seconds that are waited beyond gc.settle."""
 _WHY = {
     Garbage.UPLOAD: "uploads that were cancelled, or untouched for too long",
     Garbage.DUPLICATE: "blobs that came although they were there",
@@ -70,24 +73,33 @@ async def _collect(settings: Settings, options: argparse.Namespace) -> int:
 
 async def _free(settings: Settings, options: argparse.Namespace) -> None:
     total: dict[Kind, Collected] = {}
-    blobs = open_blobs(settings, ids=new_uuid, clock=time.time)
-    try:
-        async with changing_database(settings) as database:
+    async with existing_database(settings) as database:
+        blobs = open_blobs(settings, ids=new_uuid, clock=time.time)
+        try:
             rounds = make_rounds(
-                settings, database, blobs, clock=time.time, share=_SHARE, report=lambda _kind, _done: None
+                settings, Heeding(database), blobs, clock=time.time, share=_SHARE, report=lambda _kind, _done: None
             )
             with Display() as display:
                 await _run(rounds, ("round", "search") if options.orphans else ("round",), total, display)
                 if options.wait:
-                    first = total["round"]
-                    display(Progress("waiting for readers of what was given up"))
-                    await asyncio.sleep(settings.gc.settle + 1)
-                    await _run(rounds, ("round",), total, display)
-                    first.reclaimed.add_all(total["round"].reclaimed.amounts)
-                    total["round"] = first
-    finally:
-        await blobs.close()
+                    await _wait_and_free(rounds, settings.gc.settle + _READERS, total, display)
+            pinned = await is_pinned(database, time.time())
+        finally:
+            await blobs.close()
     _print_done(settings, options, total)
+    if pinned:
+        print("longshore: a backup or a move is under way: bytes go once it is through", file=sys.stderr)
+
+
+async def _wait_and_free(rounds: Rounds, seconds: float, total: dict[Kind, Collected], display: Display) -> None:
+    """Free what the first round gave up, too; nobody else does it in between."""
+    first = total["round"]
+    display(Progress("waiting for readers of what was given up"))
+    async for rest in rounds.wait(seconds):
+        await asyncio.sleep(rest)
+    await _run(rounds, ("round",), total, display)
+    first.reclaimed.add_all(total["round"].reclaimed.amounts)
+    total["round"] = first
 
 
 async def _run(rounds: Rounds, kinds: tuple[Kind, ...], total: dict[Kind, Collected], display: Display) -> None:
@@ -104,15 +116,15 @@ async def _run(rounds: Rounds, kinds: tuple[Kind, ...], total: dict[Kind, Collec
 
 async def _look(settings: Settings, options: argparse.Namespace) -> None:
     report = Report()
-    blobs = open_blobs(settings, ids=new_uuid, clock=time.time)
-    try:
-        async with existing_database(settings) as database:
+    async with existing_database(settings) as database:
+        blobs = open_blobs(settings, ids=new_uuid, clock=time.time)
+        try:
             survey = make_survey(settings, database, blobs, clock=time.time)
             with Display() as display:
                 async for _ in survey.look(report, orphans=options.orphans):
                     display(Progress("found to take away", report.items, bytes=report.total.bytes))
-    finally:
-        await blobs.close()
+        finally:
+            await blobs.close()
     if options.format == "json":
         print(json.dumps(_report_as_json(report), indent=2))
     else:
