@@ -8,15 +8,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from auth.access import ALLOWED, Access, Circumstances, Decision, Principal, PrincipalKind, SessionKind, Value
 from auth.directory import Directory, Grants, is_limited
 from auth.errors import AccessDenied
 from auth.policy.document import Kind
 from auth.policy.evaluate import InForce, PolicySet, Reason, Request, Verdict, evaluate, sentence
-from aws.dispatch import Call
 from base.clock import Clock, moment
+
+if TYPE_CHECKING:
+    from aws.dispatch import Call
 
 KEYS = frozenset(
     {
@@ -265,7 +267,7 @@ def _say(judgement: Judgement) -> str:
     )
 
 
-def circumstances_of(call: Call[Principal]) -> Circumstances:
+def circumstances_of(call: "Call[Principal]") -> Circumstances:
     """Those of a call of an AWS API."""
     return Circumstances(
         source_ip=call.source_ip,

@@ -3,16 +3,13 @@
 import argparse
 import asyncio
 import json
-import os
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from auth.audit.record import Record, as_json, stamp
 from auth.audit.trail import Query, Trail
 from config.settings import Settings
+from server.printing import quiet_pipe
 from server.stores import existing_database
 from server.times import parse_time
 
@@ -24,7 +21,6 @@ def add_command(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "audit",
         parents=[common],
-        help="show what was decided, the latest first",
         description="Shows decisions on record, the latest first: who asked for what, what was answered and why.",
     )
     add_filters(parser)
@@ -81,16 +77,6 @@ def _show(settings: Settings, options: argparse.Namespace) -> int:
     with quiet_pipe():
         asyncio.run(run())
     return 0
-
-
-@contextmanager
-def quiet_pipe() -> Iterator[None]:
-    """Whoever reads the output may have seen enough at any moment."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
 
 
 def _as_line(record: Record) -> str:

@@ -4,17 +4,23 @@ import configparser
 import os
 import secrets
 import shlex
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from auth.accounts import Accounts
 from auth.credentials import AccessKey, root_of
+from auth.epoch import Epoch
 from auth.identifiers import new_access_key_id, new_secret_access_key
-from auth.secrets import MIN_LENGTH
+from auth.secrets import MIN_LENGTH, Vault
 from base.disk import make_directories, sync_directory
 from config.settings import Settings, SettingsInvalid
 from server.stores import is_shared
+from store.database import Database
 
 PROFILE = "default"
+HOME = "home"
+"""What the home account is called."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -165,3 +171,8 @@ def welcome(settings: Settings, first: FirstThings, address: str, *, secure: boo
         "",
     ]
     return "\n".join(lines)
+
+
+def accounts_of(database: Database, first: FirstThings) -> Accounts:
+    """The accounts of a server that runs, or will."""
+    return Accounts(database, Epoch(database, time.monotonic), Vault(first.server_keys), time.time)

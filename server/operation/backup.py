@@ -30,7 +30,6 @@ def add_backup(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "backup",
         parents=[common],
-        help="copy everything to a directory or bucket, beside a running server",
         description="Makes a backup of the registry as it is at this moment, while it serves. Blobs that the place has "
         "already are not copied again. The server key and the root key are left out: keep them in another place.",
     )
@@ -48,7 +47,6 @@ def add_restore(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "restore",
         parents=[common],
-        help="restore a backup into an empty store",
         description="Restores a backup into the database and the store that the settings name, of whatever kind, which "
         "have to be empty. Interrupted, it goes on when it is called again. The server does not start before it is done.",
     )

@@ -44,7 +44,6 @@ def add_command(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "gc",
         parents=[common],
-        help="free what nothing needs any more, now",
         description="The server does this by itself, all the time. The command takes the work over from it and does a "
         "round at once. Bytes go gc.settle seconds after the rows that named them, in the next round.",
     )

@@ -33,7 +33,6 @@ def add_command(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "fsck",
         parents=[common],
-        help="compare rows, bytes and digests, beside a running server, and mend what can be",
         description="Inspects a registry, while it serves: whether every blob has its bytes, every image what it names, "
         "and every row its counterpart. Interrupted, it goes on where it stopped. Exit code 0: all is well; 1: there are "
         f"findings; 2: it could not run.\n\nfindings:\n{kinds}",

@@ -23,7 +23,6 @@ def add_command(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "move",
         parents=[common],
-        help="move to another database or store of blobs, while serving reads",
         description="Copies the registry that the present settings name to the empty database and store that NEW.toml names. "
         "Without --finish blobs are copied, beside the running server, as often as you like. With --finish the registry "
         "becomes read-only, the rest and all rows are copied, and the server is to be started with the new settings. "

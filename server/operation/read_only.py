@@ -20,7 +20,6 @@ def add_command(commands: Any, common: argparse.ArgumentParser) -> None:
     """The command and its actions."""
     parser = commands.add_parser(
         "read-only",
-        help="switch changes off and on, beside a running server",
         description="While changes are off, pulls and reads work, and pushes, deletions and everything else that would "
         "change something are refused (503), by every process of the registry. Once `on` has returned nothing is "
         "written any more that was not acknowledged before.",

@@ -14,9 +14,9 @@ from auth.lint.linter import Report, lint, without
 from auth.lint.reading import guess_kind
 from auth.lint.rules import RULES, Level
 from config.settings import Settings
-from server.audit import quiet_pipe
 from server.policy import sarif
 from server.policy.files import KINDS, NAMES, Unusable, read_text
+from server.printing import quiet_pipe
 
 CLEAN, FOUND, UNUSABLE = 0, 1, 2
 """Exit codes: nothing as bad as --fail-on; something; a file could not be read."""
@@ -49,7 +49,6 @@ def add_command(subcommands: Any, common: argparse.ArgumentParser) -> None:
     parser = subcommands.add_parser(
         "lint",
         parents=[common],
-        help="say what is wrong with policy documents",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

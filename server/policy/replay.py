@@ -14,8 +14,9 @@ from auth.audit.replay import Change, Exchange, Outcome, Put, Replay, Target
 from auth.audit.trail import Trail
 from auth.policy.document import Policy, PolicyMalformed, parse_policy
 from config.settings import Settings
-from server.audit import add_filters, query_of, quiet_pipe
+from server.audit import add_filters, query_of
 from server.policy.targets import FORMS, parse_target
+from server.printing import quiet_pipe
 from server.stores import existing_database
 from store.database import DatabaseUnavailable
 
@@ -47,7 +48,6 @@ def add_command(subcommands: Any, common: argparse.ArgumentParser) -> None:
     parser = subcommands.add_parser(
         "replay",
         parents=[common],
-        help="list the requests on record that other policies would answer otherwise",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -15,10 +15,9 @@ from auth.rehearsal.scene import Given, bare, level_of, rehearse
 from auth.rehearsal.what import WORDS, WhatUnclear, accesses, check_key, parse_actions, parse_context, parse_resource
 from auth.rehearsal.who import FORMS, WhoUnclear, parse_who, principal_of
 from config.settings import Settings
-from server.audit import quiet_pipe
 from server.policy.files import Unusable, read_policy
-from server.policy.live import open_live
 from server.policy.shown import as_json
+from server.printing import quiet_pipe
 from server.times import parse_time
 from store.database import DatabaseUnavailable
 
@@ -50,7 +49,6 @@ def add_command(subcommands: Any, common: argparse.ArgumentParser) -> None:
     parser = subcommands.add_parser(
         "simulate",
         parents=[common],
-        help="say what would be decided, and why",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -125,6 +123,8 @@ async def _explain(settings: Settings, options: argparse.Namespace) -> list[Expl
         return [
             rehearse(*bare(principal, access, at=at, region=region, anonymous=anonymous), given) for access in asked
         ]
+    from server.policy.live import open_live  # noqa: PLC0415 - the store, which files alone do without
+
     async with open_live(settings) as live:
         principal = await live.principal(who, at=at)
         return [rehearse(*await live.scene(principal, access, at=at), given) for access in asked]

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from auth.policy.document import Kind, Policy
 from auth.policy.explain import Explanation
@@ -21,13 +21,15 @@ from auth.rehearsal.suite import Case, PolicyUnreadable, Suite, label, read_suit
 from auth.rehearsal.who import principal_of
 from auth.rehearsal.written import Refused
 from config.settings import Settings
-from server.audit import quiet_pipe
 from server.policy import junit
 from server.policy.files import Unusable, read_policy, read_text
-from server.policy.live import Live, open_live
 from server.policy.shown import as_json, word
 from server.policy.tables import parse_table
+from server.printing import quiet_pipe
 from store.database import DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from server.policy.live import Live
 
 PASSED, FAILED, UNUSABLE = 0, 1, 2
 """Exit codes: everything as expected; something not, or too little of the policies exercised; it could not be tried."""
@@ -52,7 +54,6 @@ def add_command(subcommands: Any, common: argparse.ArgumentParser) -> None:
     parser = subcommands.add_parser(
         "test",
         parents=[common],
-        help="hold tables of cases against policies",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -163,7 +164,7 @@ async def _run(settings: Settings, tables: Sequence[Table]) -> dict[str, list[Re
         }
 
 
-async def _decide(settings: Settings, table: Table, case: Case, live: Live | None, now: float) -> Explanation:
+async def _decide(settings: Settings, table: Table, case: Case, live: "Live | None", now: float) -> Explanation:
     suite = table.suite
     at = now if case.at is None else case.at
     if suite.live and live is not None:
@@ -179,10 +180,12 @@ async def _decide(settings: Settings, table: Table, case: Case, live: Live | Non
 
 
 @asynccontextmanager
-async def _store(settings: Settings, *, needed: bool) -> AsyncIterator[Live | None]:
+async def _store(settings: Settings, *, needed: bool) -> "AsyncIterator[Live | None]":
     if not needed:
         yield None
         return
+    from server.policy.live import open_live  # noqa: PLC0415 - the store, which files alone do without
+
     async with open_live(settings) as live:
         yield live
 

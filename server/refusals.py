@@ -1,0 +1,32 @@
+"""What keeps a command from its work, in words for people."""
+
+from auth.accounts import AccountRefused
+from auth.secrets import ServerKeyInvalid
+from registry.backup import BackupBusy
+from registry.intake import IntakeRefused
+from store.archive import ArchiveUnusable
+from store.blobs.driver import NoRoom, StoreUnavailable
+from store.database import DatabaseFull, DatabaseUnavailable, Sealed
+from store.leases import LeaseLost
+from store.migrate import MigrationMissing
+
+_REFUSALS = (
+    ServerKeyInvalid,
+    MigrationMissing,
+    DatabaseUnavailable,
+    DatabaseFull,
+    StoreUnavailable,
+    NoRoom,
+    LeaseLost,
+    AccountRefused,
+    ArchiveUnusable,
+    BackupBusy,
+    IntakeRefused,
+)
+
+
+def refusal(error: Exception) -> str:
+    """Empty where something is wrong with the command itself."""
+    if isinstance(error, Sealed):
+        return f"the registry is read-only at the moment: {error}"
+    return str(error) if isinstance(error, _REFUSALS) else ""
