@@ -5,8 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROOMS := base store aws auth registry server config
 # what runs a second time with servers that keep what they keep in PostgreSQL and S3
-SHARED := $(addprefix tests/wire/,test_oci.py test_access.py test_freshness.py ecr audit sts/test_sessions.py \
-	$(addprefix iam/test_,access_keys.py users.py roles.py policies.py workers.py))
+SHARED := tests/wire
 
 .PHONY: help serve test check bench bundle lock clean
 
