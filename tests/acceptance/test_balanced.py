@@ -203,3 +203,14 @@ def verify(fleet: Fleet, tags: list[str]) -> None:
                     blob = client("GET", f"/v2/{NAME}/blobs/{entry['digest']}")
                     assert digest_of(blob.body) == entry["digest"]
     assert stock.check(fleet.servers[0]).faults == []
+
+
+@pytest.mark.parametrize("kind", ["haproxy", "nginx"])
+def test_what_clients_say_of_their_connection_does_not_pass_a_balancer(kind: str, tmp_path: Path) -> None:
+    with LiveServer(tmp_path / "data", settings={"server.trusted_proxies": "127.0.0.1"}) as server:
+        with Client(server, authorization="") as direct:
+            told = direct("GET", "/v2/", headers={"X-Forwarded-Proto": "https"})
+            assert 'realm="https://' in told.headers["WWW-Authenticate"]
+        with balancer(kind, tmp_path / "balancer", [server] * 3) as proxy, Client(proxy, authorization="") as client:
+            answer = client("GET", "/v2/", headers={"X-Forwarded-Proto": "https"})
+            assert f'realm="http://{proxy.address}/"' in answer.headers["WWW-Authenticate"]
