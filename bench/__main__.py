@@ -8,9 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.authorization import measure_authorization
-from bench.compare import STORE_BYTES, compare
+from bench.collecting import GARBAGE_BYTES, measure_collecting
+from bench.compare import STORE_BYTES, compare, compare_databases
 from bench.contenders import Elsewhere, find_peers
-from bench.flat import measure_flatness
+from bench.databases import TITLES, Kind
+from bench.flat import GROWTHS, measure_flatness
 from bench.generator import Generator, build
 from bench.ground import Ground, Section, say
 from bench.machine import CannotMeasure, Machine, cache_directory, check_store, describe
@@ -21,7 +23,9 @@ from bench.starting import measure_start
 from bench.syncs import count_syncs
 from bench.tables import render_markdown, render_text
 
-MEASUREMENTS = ("compare", "syncs", "memory", "flat", "start", "authorization", "sizing")
+MEASUREMENTS = (
+    "compare", "databases", "flat", "start", "collecting", "syncs", "memory", "authorization", "sizing",
+)  # fmt: skip
 SIZES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 BYTES_A_MANIFEST = 4000
 """Of the database, its log and the indices, generously."""
@@ -63,10 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     what = parser.add_argument_group("what is measured")
     what.add_argument("--compare", action="store_true", help="rates of every scenario beside the peers'")
+    what.add_argument("--databases", action="store_true", help="rates on PostgreSQL beside those on SQLite")
+    what.add_argument("--flat", action="store_true", help="rates with more and more images, and repositories")
+    what.add_argument("--start", action="store_true", help="time to ready with 1,000,000 manifests in the store")
+    what.add_argument("--collecting", action="store_true", help="rates of pushes while 100,000 blobs are collected")
     what.add_argument("--syncs", action="store_true", help="fsync and fdatasync calls that a push pays")
     what.add_argument("--memory", action="store_true", help="peak memory with eight pushes of 1 GB at once")
-    what.add_argument("--flat", action="store_true", help="rates with 1,000 to 100,000 tags in a repository")
-    what.add_argument("--start", action="store_true", help="time to ready with 1,000,000 manifests in the store")
     what.add_argument(
         "--authorization", action="store_true", help="time of a decision, and an IAM user's rates beside root's"
     )
@@ -89,8 +95,16 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     how.add_argument("--store", type=Path, metavar="DIR", help="where stores are made, on a disk (the cache directory)")
     how.add_argument("--size", type=_size, default="1g", metavar="SIZE", help="of a blob of --memory (1g)")
-    how.add_argument("--tags", type=_numbers, default=[1000, 10_000, 100_000], metavar="N,N", help="of --flat")
+    how.add_argument(
+        "--database",
+        choices=("sqlite", "postgres", "both"),
+        default="both",
+        help="of --flat, --start, --collecting (both)",
+    )
+    how.add_argument("--images", type=_numbers, default=[1000, 100_000, 1_000_000], metavar="N,N", help="of --flat")
+    how.add_argument("--repositories", type=_numbers, default=[1000, 10_000, 100_000], metavar="N,N", help="of --flat")
     how.add_argument("--manifests", type=_number, default=1_000_000, metavar="N", help="of --start (1000000)")
+    how.add_argument("--blobs", type=_number, default=100_000, metavar="N", help="of --collecting (100000)")
     out = parser.add_argument_group("output")
     out.add_argument("--markdown", action="store_true", help="tables as bench/README.md has them")
     out.add_argument("--json", type=Path, metavar="FILE", help="every figure of every round as JSON, too")
@@ -134,8 +148,10 @@ def _prepare(options: argparse.Namespace, chosen: list[str]) -> tuple[Ground, Ma
         "compare": STORE_BYTES,
         "syncs": STORE_BYTES,
         "memory": int(options.size[:-1]) * SIZES[options.size[-1]] * (PUSHES + 1),
-        "flat": sum(options.tags) * BYTES_A_MANIFEST,
+        "databases": STORE_BYTES,
+        "flat": sum(options.images) * BYTES_A_MANIFEST,
         "start": options.manifests * BYTES_A_MANIFEST,
+        "collecting": STORE_BYTES + options.blobs * GARBAGE_BYTES,
         "authorization": STORE_BYTES,
         "sizing": STORE_BYTES,
     }
@@ -157,15 +173,20 @@ def _prepare(options: argparse.Namespace, chosen: list[str]) -> tuple[Ground, Ma
 
 
 def _measure(name: str, ground: Ground, options: argparse.Namespace) -> Section:
+    kinds: list[Kind] = [kind for kind in TITLES if options.database in {kind, "both"}]
     match name:
+        case "databases":
+            return compare_databases(ground)
+        case "flat":
+            return measure_flatness(ground, kinds, {growth: getattr(options, growth) for growth in GROWTHS})
+        case "start":
+            return measure_start(ground, kinds, options.manifests)
+        case "collecting":
+            return measure_collecting(ground, kinds, options.blobs)
         case "syncs":
             return count_syncs(ground)
         case "memory":
             return measure_memory(ground, options.size)
-        case "flat":
-            return measure_flatness(ground, options.tags)
-        case "start":
-            return measure_start(ground, options.manifests)
         case "authorization":
             return measure_authorization(ground)
         case "sizing":

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bench.databases import Kind, standing
 from bench.machine import CannotMeasure
 from bench.scenarios import LABELS
 from tests.live import LiveServer
@@ -52,24 +53,29 @@ class Contender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Longshore:
-    """As a user starts it: default settings, the repository made by CreateRepository, a token of GetAuthorizationToken."""
+    """As a user starts it: default settings, the repository made by CreateRepository, a token of GetAuthorizationToken.
+
+    Over PostgreSQL it counts without the database's processes.
+    """
 
     workers: int
+    database: Kind = "sqlite"
     key: str = "longshore"
     label: str = LABELS["longshore"]
     files: bool = False
 
     @contextlib.contextmanager
     def run(self, directory: Path, *, static: int = 0) -> Iterator[Running]:  # noqa: ARG002 - contenders run alike
-        server = LiveServer(directory, workers=self.workers)
-        try:
-            server.start()
-        except AssertionError as error:
-            raise CannotMeasure(f"Longshore did not start: {error}") from error
-        try:
-            yield log_in(server, REPOSITORY)
-        finally:
-            server.close()
+        with standing(self.database, directory.parent) as backing:
+            server = LiveServer(directory, settings=backing.settings(directory), workers=self.workers)
+            try:
+                server.start()
+            except AssertionError as error:
+                raise CannotMeasure(f"Longshore did not start: {error}") from error
+            try:
+                yield log_in(server, REPOSITORY)
+            finally:
+                server.close()
 
 
 def log_in(server: LiveServer, *repositories: str) -> Running:

@@ -47,6 +47,7 @@ class Ground:
     def directory(self) -> Iterator[Path]:
         """A new, empty one. What earlier runs left to be written is written first: nobody pays for another's bytes."""
         place = Path(tempfile.mkdtemp(dir=self.stores))
+        place.chmod(0o755)  # PostgreSQL runs as a user of its own
         os.sync()
         try:
             yield place

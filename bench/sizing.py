@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.contenders import REPOSITORY, log_in
+from bench.databases import TITLES, installed, standing
 from bench.ground import Ground, Section, say
 from bench.machine import CannotMeasure, family, peak_memory_of
 from bench.tables import Table, show_number
 from tests.backing import Backing, rows_of
 from tests.live import LiveServer
 from tests.parts import built
-from tests.postgres import PostgresServer, program
 from tests.relay import Relay
 from tests.s3 import S3Server
 
@@ -75,21 +75,12 @@ def _measure_memory(ground: Ground, data: dict[str, Any]) -> Table:
 
 def _measure_rows(ground: Ground, data: dict[str, Any]) -> Table:
     rows = []
-    with ground.directory() as place:
-        rows.append(("SQLite", *_count_rows(ground, place, {}, data)))
-    if program("initdb") is None:
-        say("PostgreSQL is not here: it is left out")
-    else:
-        with ground.directory() as place:
-            place.chmod(0o755)
-            database = PostgresServer(place / "postgres")
-            database.prepare()
-            database.start()
-            try:
-                settings = Backing(postgres=database).settings(place / "keys")
-                rows.append(("PostgreSQL", *_count_rows(ground, place, settings, data)))
-            finally:
-                database.stop()
+    for kind, title in TITLES.items():
+        if not installed(kind):
+            say(f"{title} is not here: it is left out")
+            continue
+        with ground.directory() as place, standing(kind, place) as backing:
+            rows.append((title, *_count_rows(ground, place, backing.settings(place / "keys"), data)))
     return Table(
         "What the database takes",
         ("database", "bytes an image", "connections a worker"),

@@ -15,6 +15,7 @@
 //	manifest-get     GET of a manifest by tag; manifest-head: HEAD; manifest-digest: GET by digest
 //	tags-N           a repository of N tags: pages of 100 tags from the middle, then single tags.
 //	                 fill-tags-N only makes the tags, read-tags-N only measures
+//	replay:NAME=FILE requests that another program prepared, in turn, answered by 200: in JSON with method, path, header, body
 //	get:/PATH        any path, for a server of static files; {} in it becomes 0 to 7 in turn
 //
 // SIZE and N are written as 100k, 10m, 1g.

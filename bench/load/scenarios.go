@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,6 +29,9 @@ func play(name string) error {
 	}
 	if rest, ok := strings.CutPrefix(name, "get:"); ok {
 		return playStatic(name, rest)
+	}
+	if rest, ok := strings.CutPrefix(name, "replay:"); ok {
+		return playRequests(rest)
 	}
 	if rest, ok := strings.CutPrefix(name, "tags-"); ok {
 		if err := fillTags(rest); err != nil {
@@ -93,6 +99,48 @@ func playStatic(figure, path string) error {
 		if err == nil && got != length {
 			err = errShort
 		}
+		return err
+	})
+	return nil
+}
+
+// request is one that another program prepared: signed, where it has to be.
+type request struct {
+	Method string            `json:"method"`
+	Path   string            `json:"path"`
+	Header map[string]string `json:"header"`
+	Body   string            `json:"body"`
+}
+
+// playRequests sends what a file holds, a request in JSON a line, in turn.
+func playRequests(text string) error {
+	figure, path, _ := strings.Cut(text, "=")
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var requests []request
+	for lines := json.NewDecoder(bytes.NewReader(file)); lines.More(); {
+		var next request
+		if err := lines.Decode(&next); err != nil {
+			return err
+		}
+		requests = append(requests, next)
+	}
+	if len(requests) == 0 {
+		return fmt.Errorf("no requests in %s", path)
+	}
+	measure(figure, operations(len(requests)), 0, func(i int) error {
+		next := requests[i%len(requests)]
+		prepared, err := http.NewRequest(next.Method, *base+next.Path, strings.NewReader(next.Body))
+		if err != nil {
+			return err
+		}
+		for key, value := range next.Header {
+			prepared.Header.Set(key, value)
+		}
+		response, err := client.Do(prepared)
+		_, err = want(200, response, err)
 		return err
 	})
 	return nil
