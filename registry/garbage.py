@@ -21,7 +21,7 @@ class Garbage(StrEnum):
     LOST = "lost"
     """Of a blob whose bytes were found to be damaged, or missing."""
     ORPHAN = "orphan"
-    """Of which no row knows: left by a crash."""
+    """Of which no row knows: left by a crash, or by who was overtaken."""
     BURIED = "buried"
     """Of an orphan that is gone: its key is remembered until nobody can bring a row for it any more."""
     OTHER = ""

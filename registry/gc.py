@@ -4,7 +4,8 @@ A round takes rows away that are due, in this order: uploads that nobody touched
 were deleted; what refers to images that were deleted, where the settings say so; blobs that no manifest of their
 repository names, once their grace is over. Where no repository links a blob any more, a tombstone takes its row's place
 in the same unit. Later, when whoever saw the row has read the bytes, they are deleted, and the tombstone is buried. A
-search goes through the store itself for bytes that no row knows, which only a crash leaves.
+search goes through the store itself for bytes that no row knows: a crash leaves them, or a request that was overtaken at
+its very end.
 
 Keys are never used twice, and a push at any moment either finds the blob in its row, or finds none and brings its own
 bytes. So nothing here waits for anybody, and nobody for it: all is found by indices, in steps of milliseconds. A step

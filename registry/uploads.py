@@ -18,7 +18,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Protocol
 
 from base.clock import Clock
@@ -134,7 +134,7 @@ class Uploads:
 
         Raises DigestInvalid (the upload stands where it stood before), OffsetWrong, StorageFull, ClientGone, UploadUnknown.
         """
-        stored = upload.staged
+        stored, before = upload.staged, upload
         if body is not None:
             upload = await self._receive(upload, body, offset, last=True, algorithm=algorithm_of(digest))
         elif offset is not None and offset != upload.received:
@@ -149,7 +149,7 @@ class Uploads:
         if upload.staged.startswith("f/") and upload.staged != stored:
             # bytes that came with the closing request: their name is recorded before they are made durable, so that
             # the collector knows it whatever happens in between
-            await self._advance(upload, claimed_at=upload.turn)
+            await self._advance(upload, before, claimed_at=upload.turn)
         await self._commit(upload, digest)
         self._hashes.pop(upload.id, None)
         return digest
@@ -259,7 +259,13 @@ class Uploads:
         )
         if last:
             return moved
-        await self._advance(moved, claimed_at=turn if in_file else upload.turn)
+        try:
+            await self._advance(moved, upload, claimed_at=turn if in_file else upload.turn)
+        except (OffsetWrong, UploadUnknown):
+            # another was quicker, or the upload is over: bytes whose name nobody else knows go now
+            if not in_file or _stem(moved.staged) != _stem(upload.staged):
+                await self._blobs.delete(moved.staged, keep=upload.staged)
+            raise
         if running is not None:
             self._remember(moved, running)
         return moved
@@ -269,9 +275,12 @@ class Uploads:
         if not await self._database.write(lambda: rows.claim_upload(upload, now), durable=False):
             raise await self._lost(upload)
 
-    async def _advance(self, upload: Upload, *, claimed_at: int) -> None:
+    async def _advance(self, upload: Upload, before: Upload, *, claimed_at: int) -> None:
         now = self._clock()
-        if not await self._database.write(lambda: rows.advance_upload(upload, claimed_at, now), durable=False):
+        copied = bool(before.received) and _stem(before.staged) != _stem(upload.staged)
+        former = (before.staged, before.received) if copied else None
+        unit = partial(rows.advance_upload, upload, claimed_at, now, former=former)
+        if not await self._database.write(unit, durable=False):
             raise await self._lost(upload)
 
     async def _prove(self, upload: Upload, digest: Digest) -> None:
@@ -364,6 +373,11 @@ async def _stream(
 def _nothing(algorithm: str) -> str:
     """The digest of no bytes."""
     return f"{algorithm}:{new_hash(algorithm).hexdigest()}"
+
+
+def _stem(staged: str) -> str:
+    """What stays the same of a staged name as long as its bytes are not copied."""
+    return staged.partition(" ")[0]
 
 
 def _unknown(identifier: str) -> UploadUnknown:

@@ -102,8 +102,11 @@ def claim_upload(upload: Upload, now: float) -> Unit[bool]:
     return bool(rows)
 
 
-def advance_upload(upload: Upload, claimed_at: int, now: float) -> Unit[bool]:
-    """Count what a turn received: `upload` is the new state. False where the upload is no longer at turn `claimed_at`."""
+def advance_upload(upload: Upload, claimed_at: int, now: float, *, former: tuple[str, int] | None = None) -> Unit[bool]:
+    """Count what a turn received: `upload` is the new state. False where the upload is no longer at turn `claimed_at`.
+
+    `former`: the (staged name, bytes) that nobody needs from now on, because it was copied.
+    """
     rows = yield (
         "UPDATE uploads SET staged = ?, received = ?, digest = ?, algorithm = ?, smallest_part = ?, last_part = ?, turn = ?, "
         f"era = ?, touched_at = ? WHERE id = ? AND turn = ? AND {_REPOSITORY_IS_THERE} RETURNING 1",
@@ -121,6 +124,8 @@ def advance_upload(upload: Upload, claimed_at: int, now: float) -> Unit[bool]:
             claimed_at,
         ),
     )
+    if rows and former is not None:
+        yield from condemn([former], now, Garbage.UPLOAD)
     return bool(rows)
 
 

@@ -33,7 +33,7 @@ _WHY = {
     Garbage.DELETED: "blobs that were deleted",
     Garbage.REPOSITORY: "blobs of repositories that were deleted",
     Garbage.LOST: "blobs that an inspection found to be damaged",
-    Garbage.ORPHAN: "bytes that no row knows, left by a crash",
+    Garbage.ORPHAN: "bytes that no row knows, left by a crash mostly",
     Garbage.OTHER: "given up by an earlier release",
 }
 _TITLES = {kind: kind.value or "other" for kind in _WHY}

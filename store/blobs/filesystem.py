@@ -158,9 +158,11 @@ class _FileWriter:
     """Holds the first SMALL bytes back; past them it writes to a staging file."""
 
     def __init__(
-        self, driver: "FilesystemBlobs", staged: str, *, turn: int, offset: int, descriptor: int | None
+        self, driver: "FilesystemBlobs", named: str, staged: str, *, turn: int, offset: int, descriptor: int | None
     ) -> None:
+        """`named`: how the caller knows the blob; `staged`: under which name it is written, the same or a new one."""
         self._driver = driver
+        self._named = named
         self._staged = staged
         self._turn = turn
         self._start = self._offset = offset
@@ -197,9 +199,13 @@ class _FileWriter:
         return self._staged
 
     def discard(self) -> None:
-        if self._descriptor is not None:
-            # bytes that count for nothing give their room back now, not when their upload expires
+        if self._descriptor is None:
+            return
+        # bytes that count for nothing give their room back now, not when their upload expires
+        if self._staged == self._named:
             self._driver.run(self._driver.give_back, self._staged, self._turn, self._end(), self._start)
+        else:  # nobody else knows the name of this file
+            self._driver.run(self._driver.take_away, self._staged, self._end())
 
     def _end(self) -> int:
         assert self._descriptor is not None
@@ -244,10 +250,10 @@ class FilesystemBlobs:
         return f"e/{self._new_id()}"
 
     async def writer(self, staged: str, *, turn: int, offset: int) -> Writer:
-        descriptor = None
+        descriptor, named = None, staged
         if offset or staged.startswith("f/"):
             staged, descriptor = await self.run(self._resume, staged, turn, offset)
-        return _FileWriter(self, staged, turn=turn, offset=offset, descriptor=descriptor)
+        return _FileWriter(self, named, staged, turn=turn, offset=offset, descriptor=descriptor)
 
     def begin_file(self, turn: int) -> tuple[str, int]:
         """(name, descriptor) of a new staging file. Runs on a disk thread."""
@@ -339,6 +345,12 @@ class FilesystemBlobs:
                 os.ftruncate(descriptor, size)
         finally:
             os.close(descriptor)
+
+    def take_away(self, staged: str, descriptor: int) -> None:
+        """Delete a staging file whose name nobody was told, and close it. Runs on a disk thread."""
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            self._remove_staging(staged[2:])
 
     def pack(self, pieces: Sequence[bytes], hashes: Sequence[Hash]) -> str:
         """Append to this process's pack and return the key. Runs on a disk thread; not yet durable."""

@@ -22,6 +22,7 @@ the multipart calls are used, no tags, no copies but of a blob that was complete
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -182,6 +183,7 @@ class S3Blobs:
         self._tails: dict[str, bytes] = {}
         self._written: dict[str, int] = {}
         self._deletes_many = True
+        self._abandoning: set[asyncio.Task[None]] = set()
 
     # -- the law
 
@@ -206,7 +208,8 @@ class S3Blobs:
                 if not state.upload:
                     raise
                 state, held = await self.grow(name, state, turn)  # completed, to be hashed
-        return _S3Writer(self, name, replace(state, former=former, tail=0, mark=""), turn, held)
+        begun = replace(state, former=former, tail=0, mark="")
+        return _S3Writer(self, name, begun, turn, held, named=_read_name(staged)[1].upload)
 
     async def commit(self, staged: str, *, turn: int, size: int) -> str:
         return await self._commit(staged, turn, size, None)
@@ -333,6 +336,7 @@ class S3Blobs:
         await self.call("head_bucket")
 
     async def close(self) -> None:
+        await asyncio.gather(*self._abandoning)
         await self._threads.close()
         self._client.close()
 
@@ -566,6 +570,17 @@ class S3Blobs:
         except BytesMissing:
             return
 
+    def abandon(self, state: _State) -> None:
+        """Free the parts of an upload that no name knows; where the store is away, a search of it will."""
+
+        async def do() -> None:
+            with contextlib.suppress(StoreUnavailable):
+                await self._abort(state.object, state.upload)
+
+        task = asyncio.create_task(do())
+        self._abandoning.add(task)
+        task.add_done_callback(self._abandoning.discard)
+
     async def _forget(self, path: str) -> None:
         try:
             await self.call("delete_object", Key=path)
@@ -602,10 +617,12 @@ class S3Blobs:
 class _S3Writer:
     """Holds back what a part has and the least that the next one must have, so that no turn of that much leaves a tail."""
 
-    def __init__(self, blobs: S3Blobs, name: str, state: _State, turn: int, held: bytes) -> None:
+    def __init__(self, blobs: S3Blobs, name: str, state: _State, turn: int, held: bytes, *, named: str) -> None:
+        """`named`: the multipart upload that the staged name knows; another one is this writer's own until it closes."""
         self._blobs = blobs
         self._name = name
         self._state = self._found = state
+        self._named = named
         # numbers that turns which did not end well may be using are left out
         self._skip = max(0, turn - state.turn - 1) * _SKIPPED
         self._turn = turn
@@ -672,6 +689,8 @@ class _S3Writer:
         return self._state.write(self._name)
 
     def discard(self) -> None:
+        if not self._over and self._state.upload not in {"", self._named}:
+            self._blobs.abandon(self._state)
         self._over = True
         self._held.clear()
 

@@ -287,6 +287,22 @@ async def test_two_first_writers_never_mix(store: Store, size: int):
     assert await read_key(driver, key) == patterned(size, 2)
 
 
+@pytest.mark.parametrize("before", [0, 100, LARGE])
+@pytest.mark.parametrize("size", [100, LARGE, 12 << 20])
+async def test_a_writer_that_is_given_up_leaves_no_bytes_but_those_before_it(store: Store, before: int, size: int):
+    driver, other = store.open(), store.open()
+    base = patterned(before)
+    staged = await append(driver, driver.stage(), base) if before else driver.stage()
+    known = await everything(driver)
+    writer = await driver.writer(staged, turn=2, offset=before)
+    await writer.write([patterned(size, 1)], [])
+    writer.discard()
+    await driver.close()
+    assert await everything(other) == known
+    key = await other.commit(await append(other, staged, b"rest", turn=3, offset=before), turn=3, size=before + 4)
+    assert await read_key(other, key) == base + b"rest"
+
+
 async def test_bytes_beyond_the_offset_are_cut_off_when_a_turn_begins(store: Store):
     base = patterned(LARGE)
     driver, other = store.open(), store.open()

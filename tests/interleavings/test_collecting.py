@@ -143,6 +143,10 @@ async def upload_at_once_and_put(world: World) -> None:
     await world.put(world.one, await world.upload_at_once(world.one, LAYER))
 
 
+async def upload_in_pieces_and_put(world: World) -> None:
+    await world.put(world.one, await world.upload_in_pieces(world.one, LAYER))
+
+
 async def ask_wait_and_put(world: World) -> None:
     """Whoever hears that a blob is there has three quarters of the grace before them."""
     process = world.process()
@@ -217,6 +221,19 @@ PLAYS: dict[str, Play] = {
     ),
     "an old blob is uploaded again": Play(out_of_grace, actors(push=upload_and_put, collect=collect)),
     "an old blob comes in one request": Play(out_of_grace, actors(push=upload_at_once_and_put, collect=collect)),
+    "an old blob comes in pieces": Play(
+        out_of_grace, actors(push=upload_in_pieces_and_put, collect=collect), verdict=all_is_known
+    ),
+    "a blob comes in pieces, and its upload expires": Play(
+        nothing,
+        actors(
+            push=lambda world: world.upload_in_pieces(world.one, LAYER),
+            wait=lambda world: world.wait(EXPIRY + 1),
+            collect=collect,
+        ),
+        {"push": (OffsetWrong, UploadUnknown)},
+        verdict=all_is_known,
+    ),
     "an image of two old blobs is put": Play(
         two_out_of_grace,
         actors(
@@ -578,6 +595,12 @@ def referrers_go_by_an_earlier_look(patch: pytest.MonkeyPatch) -> How:
     return {}
 
 
+def copies_are_forgotten(patch: pytest.MonkeyPatch) -> How:
+    advance = rows.advance_upload
+    patch.setattr(rows, "advance_upload", lambda upload, at, now, **_: advance(upload, at, now))
+    return {}
+
+
 def leases_are_not_looked_at(patch: pytest.MonkeyPatch) -> How:
     patch.setattr(Lease, "guard", lambda self, unit: unit)
     return {}
@@ -599,6 +622,7 @@ BROKEN: Mapping[Callable[[pytest.MonkeyPatch], How], str] = {
     orphans_are_forgotten_at_once: "bytes wait so long for their row that they are taken for an orphan's",
     tombstones_go_before_bytes: "a collector is killed at its tombstones",
     referrers_go_by_an_earlier_look: "what an image was about is pushed again",
+    copies_are_forgotten: "an old blob comes in pieces",
     leases_are_not_looked_at: "a lease is taken over in the middle",
 }
 

@@ -18,7 +18,7 @@ from registry.pull import Pull
 from registry.push import Push
 from registry.rows import Repository, Upload
 from registry.uploads import Uploads
-from store.blobs.driver import BlobDriver, Writer
+from store.blobs.driver import BlobDriver, BytesMissing, Writer
 from store.blobs.memory import MemoryBlobs
 from store.database import Database, Row, Unit
 from store.migrate import migrate
@@ -47,7 +47,8 @@ class Process:
 
 
 class PackedMemory(MemoryBlobs):
-    """Like the disk's driver: what comes in one piece has a key of its own as soon as it is there, and no turn."""
+    """Like the disk's driver: what comes in one piece has a key of its own as soon as it is there, and no turn; where
+    more comes, it is copied."""
 
     def stage(self) -> str:
         return f"e/{self._ids()}"
@@ -55,6 +56,12 @@ class PackedMemory(MemoryBlobs):
     async def writer(self, staged: str, *, turn: int, offset: int) -> Writer:
         if offset == 0:
             staged = f"p/{self._ids()}"
+        elif staged.startswith("p/"):
+            first = self.bytes_of(staged)[:offset]
+            if len(first) < offset:
+                raise BytesMissing(staged)
+            staged = f"f/{self._ids()}"
+            self.keep(staged, first)
         return await super().writer(staged, turn=turn, offset=offset)
 
     async def commit(self, staged: str, *, turn: int, size: int) -> str:
@@ -133,6 +140,14 @@ class World:
         process = process or self.process()
         upload = await process.uploads.begin(repository.id, WHO)
         upload = await process.uploads.receive(upload, announced(data))
+        return await process.uploads.finish(upload, digest_of(data))
+
+    async def upload_in_pieces(self, repository: Repository, data: bytes) -> Digest:
+        """Two pieces, and nothing with the digest."""
+        process = self.process()
+        upload = await process.uploads.begin(repository.id, WHO)
+        for piece in (data[:3], data[3:]):
+            upload = await process.uploads.receive(upload, announced(piece))
         return await process.uploads.finish(upload, digest_of(data))
 
     async def upload_at_once(self, repository: Repository, data: bytes) -> Digest:

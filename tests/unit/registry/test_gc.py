@@ -6,13 +6,28 @@ import pytest
 
 from base.digest import Digest, digest_of
 from registry import rows
-from registry.errors import BlobUnknown
+from registry.errors import BlobUnknown, OffsetWrong, UploadUnknown
 from registry.names import Tag
 from registry.rows import Repository
+from registry.uploads import ClientGone
 from store.blobs.driver import BytesMissing
 from store.blobs.filesystem import SMALL
 from store.leases import PIN, Lease
-from tests.rooms import GRACE, HOME, SETTLE, WHO, House, Time, announced, open_house, patterned, read_blob, read_key
+from tests.rooms import (
+    EXPIRY,
+    GRACE,
+    HOME,
+    SETTLE,
+    WHO,
+    Bytes,
+    House,
+    Time,
+    announced,
+    open_house,
+    patterned,
+    read_blob,
+    read_key,
+)
 from tests.unit.registry.test_push_and_pull import blob, image, pushed
 
 LARGE = SMALL + 1
@@ -259,6 +274,58 @@ async def test_two_collectors_at_once_do_no_harm(house: House, other: House, rep
     assert await house.database.fetch_one("SELECT COUNT(*) FROM blobs") == (2,)
     assert len(await stored(house, clock)) == 2
     assert (await house.pull.manifest(HOME, repository.name, tag=Tag("latest"))).content == content
+
+
+@pytest.mark.parametrize("sizes", [(10, 20), (10, LARGE), (LARGE, 10), (LARGE, LARGE), (10, 20, 30)])
+@pytest.mark.parametrize("closing", [True, False], ids=["bytes with the closing request", "none"])
+async def test_an_upload_in_pieces_leaves_nothing_that_only_a_search_would_find(
+    house: House, repository: Repository, clock: Time, sizes: Sequence[int], closing: bool
+):
+    data = patterned(sum(sizes))
+    ends = [sum(sizes[: number + 1]) for number in range(len(sizes))]
+    pieces = [data[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+    upload = await house.uploads.begin(repository.id, WHO)
+    for piece in pieces[:-1] if closing else pieces:
+        upload = await house.uploads.receive(upload, announced(piece))
+    await house.uploads.finish(upload, digest_of(data), announced(pieces[-1]) if closing else None)
+    await house.push.put(repository, image(digest_of(data)), None)
+    clock.pass_(SETTLE + 1)
+    await house.collector.collect()
+    assert await stored(house, clock) == {await key_of(house, digest_of(data))}
+    assert await is_there(house, repository, digest_of(data))
+
+
+async def test_who_was_too_late_with_a_piece_leaves_nothing_that_only_a_search_would_find(
+    house: House, other: House, repository: Repository, clock: Time
+):
+    upload = await house.uploads.begin(repository.id, WHO)
+    await house.uploads.receive(upload, announced(b"the quick"))
+    with pytest.raises(OffsetWrong):
+        await other.uploads.receive(upload, announced(b"the late"))
+    assert len(await stored(house, clock)) == 1
+    await house.uploads.cancel(upload)
+    with pytest.raises(UploadUnknown):
+        await other.uploads.receive(upload, announced(b"the late"))
+    clock.pass_(SETTLE + 1)
+    await house.collector.collect()
+    assert await stored(house, clock) == set()
+
+
+@pytest.mark.parametrize("before", [0, 10, LARGE])
+@pytest.mark.parametrize("size", [10, LARGE, 3 * LARGE])
+async def test_an_upload_whose_client_went_away_leaves_nothing_that_only_a_search_would_find(
+    house: House, repository: Repository, clock: Time, before: int, size: int
+):
+    upload = await house.uploads.begin(repository.id, WHO)
+    if before:
+        upload = await house.uploads.receive(upload, announced(patterned(before)))
+    with pytest.raises(ClientGone):
+        await house.uploads.receive(upload, Bytes(*[patterned(size)] * 3, length=10 * size, gone=True))
+    clock.pass_(EXPIRY + 1)
+    await house.collector.collect()
+    clock.pass_(SETTLE + 1)
+    await house.collector.collect()
+    assert await stored(house, clock) == set()
 
 
 @pytest.mark.parametrize("size", [10, LARGE])
