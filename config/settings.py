@@ -40,6 +40,7 @@ class Server:
     access_log: bool
     drain: float
     idle_timeout: float
+    connections: int
     read_only: bool
 
 
@@ -336,6 +337,8 @@ def _check(settings: Settings) -> None:
         raise SettingsInvalid("audit.max_bytes has to be 1048576 (1 MiB) or more")
     if not 0 <= settings.server.port <= 65535:
         raise SettingsInvalid(f"server.port has to be a port, 0 to 65535, not `{settings.server.port}`")
+    if settings.server.connections < 1:
+        raise SettingsInvalid("server.connections has to be 1 or more")
     if not 1 <= settings.server.workers <= 256:
         raise SettingsInvalid("server.workers has to be a number from 1 to 256")
     if not (settings.account.id.isascii() and settings.account.id.isdigit() and len(settings.account.id) == 12):

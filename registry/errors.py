@@ -284,7 +284,7 @@ TABLE: Mapping[type[RegistryError], Row] = {
     RegistryPolicyNotFound: Row(404, "UNSUPPORTED", "RegistryPolicyNotFoundException"),
     LimitExceeded: Row(400, "DENIED", "LimitExceededException"),
     StorageFull: Row(507, "SIZE_INVALID", "ServerException", 500),
-    Unavailable: Row(503, "UNKNOWN", "ServerException", 500),
+    Unavailable: Row(503, "UNAVAILABLE", "ServerException", 500),
     ReadOnly: Row(503, "UNAVAILABLE", "ServerException", 500),
     Unsupported: Row(405, "UNSUPPORTED", "InvalidParameterException"),
 }

@@ -15,6 +15,7 @@ bytes after it, whatever the row says of them.
 """
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from registry.errors import DigestInvalid, OffsetWrong, SizeInvalid, StorageFull
 from registry.names import RegistryId, RepositoryName
 from registry.rows import Upload
 from store.blobs.driver import BlobDriver, BytesMissing, Fenced, NoRoom, Writer
-from store.database import Database
+from store.database import Database, DatabaseFull, DatabaseUnavailable
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -172,7 +173,9 @@ class Uploads:
         try:
             return await self.finish(upload, digest, body)
         except Exception:
-            await self.cancel(upload)
+            # what went wrong is what is said: the session may be over already, and the database away
+            with contextlib.suppress(UploadUnknown, DatabaseFull, DatabaseUnavailable):
+                await self.cancel(upload)
             raise
 
     async def cancel(self, upload: Upload) -> None:

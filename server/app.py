@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import math
 import os
 import time
@@ -51,6 +52,7 @@ from registry.links import Links
 from registry.names import RegistryId
 from registry.oci.boundary import OciBoundary, too_many
 from registry.oci.call import Call, Registry
+from registry.outages import outage
 from registry.policies import Policies
 from registry.pull import Pull
 from registry.push import Push
@@ -75,6 +77,7 @@ from server.telemetry import open_telemetry
 from server.token import TokenService
 from server.visit import Visit
 from server.watched import WatchedBlobs, WatchedDatabase
+from store.blobs.driver import StoreUnavailable
 from store.database import Database, DatabaseFull, DatabaseUnavailable, Sealed
 from store.leases import Lease
 from store.seals import Heeding, Unwritable, Watch
@@ -432,23 +435,39 @@ class App:
         if path == "/token":
             visit.route = path
             region = self.hosts.registry_of(origin.host).region
-            return await self._token.answer(
-                exchange.method, visit.query, exchange.headers.get("Authorization"), exchange.body, region=region
-            )
+            authorization = exchange.headers.get("Authorization")
+            try:
+                return await self._token.answer(
+                    exchange.method, visit.query, authorization, exchange.body, region=region
+                )
+            except (DatabaseFull, DatabaseUnavailable) as error:
+                return self._cannot(error, visit)
         if path.startswith(LINKS):
             visit.route = LINKS
-            return await self._link(exchange, path)
+            return await self._link(visit)
         return Reply(
             404,
             [("Content-Type", "application/json")],
             b'{"errors":[{"code":"NAME_UNKNOWN","message":"there is nothing here"}]}',
         )
 
-    async def _link(self, exchange: Exchange, path: str) -> Reply:
+    async def _link(self, visit: Visit) -> Reply:
+        exchange = visit.exchange
         try:
-            return await self.links.answer(exchange.method, path, exchange.headers)
+            return await self.links.answer(exchange.method, visit.path, exchange.headers)
         except RegistryError as error:
             return Reply(TABLE[type(error)].status, [_TEXT], f"{error.message}\n".encode())
+        except (DatabaseFull, DatabaseUnavailable, StoreUnavailable) as error:
+            return self._cannot(error, visit)
+
+    def _cannot(self, error: Exception, visit: Visit) -> Reply:
+        """Where neither dialect answers: the store or the database is away."""
+        told = outage(error)
+        assert told is not None
+        self._log.failure("a request failed", error, path=visit.route, request_id=visit.exchange.request_id)
+        row = TABLE[type(told)]
+        body = {"errors": [{"code": row.code, "message": told.message}]}
+        return Reply(row.status, [("Content-Type", "application/json")], json.dumps(body).encode())
 
     async def _operate(self, path: str) -> Reply:
         if path == "/metrics":

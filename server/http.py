@@ -31,6 +31,7 @@ Unreadable: TypeAlias = Callable[["Exchange", int, str], None]
 
 MAX_LINE = 16 * 1024
 MAX_FIELD = 16 * 1024
+_TELL_AGAIN = 60.0
 _STOP_LOOK = 0.02
 """Seconds between two looks at the connections of a server that stops."""
 
@@ -224,9 +225,17 @@ class Exchange:
 class _Protocol(RequestHandler):
     """aiohttp's protocol, with errors of HTTP itself in a form that every client here can read."""
 
-    def __init__(self, server: web.Server, unreadable: Unreadable, **options: Any) -> None:
+    def __init__(
+        self, server: web.Server, unreadable: Unreadable, make_room: Callable[[], bool], **options: Any
+    ) -> None:
         super().__init__(server, **options)
         self._unreadable = unreadable
+        self._make_room = make_room
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if not self._make_room():
+            self.force_close()
 
     @property
     def is_idle(self) -> bool:
@@ -255,8 +264,14 @@ class _Protocol(RequestHandler):
 class HttpService:
     """Hands connections to aiohttp and requests to `handler`."""
 
-    def __init__(self, handler: Handler, *, unreadable: Unreadable, idle_timeout: float) -> None:
+    def __init__(
+        self, handler: Handler, *, unreadable: Unreadable, idle_timeout: float, most: int, crowded: Callable[[], None]
+    ) -> None:
+        """`most`: connections that are kept at the most; `crowded` is told, once a minute, that there were more."""
         self._handler = handler
+        self._most = most
+        self._crowded = crowded
+        self._told_at = float("-inf")
         self._unreadable = unreadable
         self.idle_timeout = idle_timeout
         self.now = Now()
@@ -276,7 +291,25 @@ class HttpService:
 
     def __call__(self) -> RequestHandler:
         """A protocol for one connection."""
-        return _Protocol(self._server, self._unreadable, loop=asyncio.get_running_loop(), **self._options)
+        loop = asyncio.get_running_loop()
+        return _Protocol(self._server, self._unreadable, self._make_room, loop=loop, **self._options)
+
+    def _make_room(self) -> bool:
+        """End the connection that has waited longest for a request, or for the rest of one's header, if there are too many.
+
+        False where every other one has a request under way: then the new one has to go.
+        """
+        if len(self._server.connections) <= self._most:
+            return True
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at >= _TELL_AGAIN:
+            self._told_at = now
+            self._crowded()
+        for protocol in self._server.connections:  # in the order in which they came
+            if isinstance(protocol, _Protocol) and protocol.is_idle:
+                protocol.force_close()
+                return True
+        return False
 
     @property
     def connections(self) -> int:

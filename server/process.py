@@ -9,6 +9,7 @@ from pathlib import Path
 
 _FILES = Path("/proc/self/fd")
 _MEMORY = Path("/proc/self/statm")
+_ENOUGH = 65_536
 
 
 def build() -> tuple[str, str]:
@@ -18,6 +19,16 @@ def build() -> tuple[str, str]:
     except PackageNotFoundError:  # run from its source
         ours = "source"
     return ours, platform.python_version()
+
+
+def raise_limit() -> int:
+    """Have as many files and connections as the system lets us; returns how many. Many systems begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, _ENOUGH) if hard != resource.RLIM_INFINITY else _ENOUGH
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return min(soft, _ENOUGH) if soft != resource.RLIM_INFINITY else _ENOUGH
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
 
 def usage() -> dict[str, float]:

@@ -13,10 +13,16 @@ from server.app import App
 from server.first import FirstThings
 from server.http import HttpService
 from server.logs import Forward, Log
+from server.process import raise_limit
 from server.tls import Certificate
 
 _TLS_LOOK = 2.0
 _HANDED = 64
+_OTHER_FILES = 200
+"""Descriptors that a worker has for other things than connections, at the most: packs, the database, a bucket."""
+_FILES_OF_ONE = 2
+"""Descriptors of a connection: its own, and often that of the file that goes to it."""
+_LEAST = 64
 
 
 async def work(
@@ -37,7 +43,14 @@ async def work(
     logging.getLogger().addHandler(Forward(log))
     app = App(settings, first, log, worker=worker)
     await app.start()
-    service = HttpService(app.handle, unreadable=app.unreadable, idle_timeout=settings.server.idle_timeout)
+    most = min(settings.server.connections, max(_LEAST, (raise_limit() - _OTHER_FILES) // _FILES_OF_ONE))
+    service = HttpService(
+        app.handle,
+        unreadable=app.unreadable,
+        idle_timeout=settings.server.idle_timeout,
+        most=most,
+        crowded=lambda: log.event("too many connections: those that wait longest are ended", worker=worker, most=most),
+    )
     context = certificate.context if certificate is not None else None
     app.measures["connections"] = lambda: service.connections
     watch = None

@@ -17,8 +17,7 @@ from registry.accesses import creation
 from registry.ecr import authorization, images, layers, policies, repositories, templates
 from registry.ecr.call import Call, Registry, Result, name_of, read_name, registry_of
 from registry.errors import TABLE, ReadOnly, RegistryError, StorageFull, Unavailable
-from store.blobs.driver import NoRoom, StoreUnavailable
-from store.database import DatabaseFull, DatabaseUnavailable, Sealed
+from registry.outages import outage
 
 Handler: TypeAlias = Callable[[Registry, Call], Awaitable[Result]]
 Accesses: TypeAlias = Callable[[Call], Iterable[Access]]
@@ -145,14 +144,11 @@ def make_service(ecr: Registry) -> Service[Principal, Access]:
 
 def translate(error: Exception) -> AwsError | None:
     """A domain error in the words of the ECR API, or None for an error that is none."""
-    if isinstance(error, Sealed):  # every service says it by the error that all share
-        return Common.SERVICE_UNAVAILABLE.error(ReadOnly(str(error)).message)
-    if isinstance(error, NoRoom | DatabaseFull):
-        error = StorageFull(str(error))
-    elif isinstance(error, DatabaseUnavailable):
-        error = Unavailable("the registry's database does not answer: try again soon")
-    elif isinstance(error, StoreUnavailable):
-        error = Unavailable("the registry's store does not answer: try again soon")
+    told = outage(error)
+    if told is not None:  # every service says it by the error that all share
+        return Common.SERVICE_UNAVAILABLE.error(told.message)
+    if isinstance(error, Unavailable | ReadOnly | StorageFull):
+        return Common.SERVICE_UNAVAILABLE.error(error.message)
     if not isinstance(error, RegistryError):
         return None
     row = TABLE[type(error)]

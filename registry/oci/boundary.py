@@ -1,7 +1,7 @@
 """The one place where errors become answers on /v2/, and the one through which every request of it goes."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from auth import errors as auth_errors
@@ -14,19 +14,18 @@ from registry.errors import (
     RangeNotSatisfiable,
     ReadOnly,
     RegistryError,
-    StorageFull,
     Unavailable,
 )
 from registry.oci.call import Call, Registry
 from registry.oci.routes import MethodUnknown, Route, Router
 from registry.oci.uploads import span
+from registry.outages import outage
 from registry.uploads import ClientGone
-from store.blobs.driver import NoRoom, StoreUnavailable
-from store.database import DatabaseFull, DatabaseUnavailable, Sealed
 
 API_VERSION = ("Docker-Distribution-Api-Version", "registry/2.0")
 _JSON = ("Content-Type", "application/json")
-_RETRY_AFTER = ("Retry-After", "60")
+_RETRY_AFTER: Mapping[type[RegistryError], str] = {ReadOnly: "60", Unavailable: "5"}
+"""Seconds."""
 
 Report: TypeAlias = Callable[[BaseException, Call], None]
 Challenge: TypeAlias = Callable[[Call, str, str], tuple[str, str]]
@@ -105,19 +104,17 @@ class OciBoundary:
             return _domain(error, call)
         if isinstance(error, auth_errors.AuthError):
             return self._auth(error, call, route)
-        if isinstance(error, NoRoom | DatabaseFull):
-            return _domain(StorageFull(str(error)), call)
         if isinstance(error, Refused):
             return too_many(error)
-        if isinstance(error, Sealed):
-            reply = _domain(ReadOnly(str(error)), call)
-            reply.reason = f"Service Unavailable, read-only: {error}"  # all that docker shows of a 503
-            return reply
-        if isinstance(error, DatabaseUnavailable | StoreUnavailable):
+        told = outage(error)
+        if told is None or isinstance(told, Unavailable):
             self._report(error, call)
-            what = "database" if isinstance(error, DatabaseUnavailable) else "store"
-            return _domain(Unavailable(f"the registry's {what} does not answer: try again soon"), call)
-        self._report(error, call)
+        if told is not None:
+            reply = _domain(told, call)
+            if reply.status == 503:  # all that docker shows of it is this line
+                why = f"read-only: {error}" if isinstance(told, ReadOnly) else told.message
+                reply.reason = f"Service Unavailable, {why}"
+            return reply
         return _error(
             500, "UNKNOWN", f"the registry failed on this request (request id {call.circumstances.request_id})"
         )
@@ -166,8 +163,8 @@ def _domain(error: RegistryError, call: Call) -> Reply:
         headers = [("Location", call.path), ("Range", span(error.received))]
     elif isinstance(error, RangeNotSatisfiable):
         headers = [("Content-Range", f"bytes */{error.size}")]
-    elif isinstance(error, ReadOnly):
-        headers = [_RETRY_AFTER]
+    elif type(error) in _RETRY_AFTER:
+        headers = [("Retry-After", _RETRY_AFTER[type(error)])]
     return _error(row.status, row.code, error.message, headers)
 
 

@@ -113,6 +113,15 @@ def position(journal: Path) -> int:
         return int.from_bytes(file.read(8), "little")
 
 
+def refuse(journal: Path, error: int) -> None:
+    """From now on whatever would change anything fails with this errno; 0: no more."""
+    descriptor = os.open(journal, os.O_WRONLY)
+    try:
+        os.pwrite(descriptor, error.to_bytes(8, "little"), 16)
+    finally:
+        os.close(descriptor)
+
+
 def make(journal: Path) -> None:
     """An empty journal, for the layer to begin."""
     journal.write_bytes(bytes(PAGE))

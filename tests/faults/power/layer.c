@@ -66,6 +66,7 @@ struct record {
 struct shared {
   uint64_t position; /* where the next record begins, in the file */
   uint64_t matched;  /* calls that POWER_RULE matched */
+  uint64_t refusal;  /* an errno: what changes anything fails with it (journal.refuse sets it) */
   pthread_mutex_t mutex;
 };
 
@@ -227,6 +228,13 @@ static const char *of(int descriptor, struct stat *status, char *into) {
   return strncmp(into, root, root_length) ? NULL : into + root_length;
 }
 
+/* With the lock held: whether the disk takes no changes; errno is then set. A flush fails only where bytes do (EIO). */
+static int is_refused(void) {
+  if (!shared->refusal) return 0;
+  errno = (int)shared->refusal;
+  return 1;
+}
+
 static void foreign(const char *what) {
   lock();
   note_name(FOREIGN, what, 0, 0);
@@ -241,9 +249,23 @@ static int open_any(int directory, const char *name, int flags, mode_t mode) {
   if (boot && name && !strcmp(name, "/proc/sys/kernel/random/boot_id")) return real(AT_FDCWD, boot, flags, mode);
   const char *path = (flags & (O_CREAT | O_TRUNC)) && (flags & O_TMPFILE) != O_TMPFILE ? below(directory, name, buffer) : NULL;
   if (shared && (flags & O_TMPFILE) == O_TMPFILE && below(directory, name, buffer)) foreign("O_TMPFILE");
+  if (!path && shared && shared->refusal == EROFS && (flags & O_ACCMODE) != O_RDONLY && below(directory, name, buffer)) {
+    errno = EROFS;
+    return -1;
+  }
   if (!path) return real(directory, name, flags, mode);
   struct stat status;
   lock();
+  if (is_refused()) {
+    int refusal = errno;
+    int there = !fstatat(directory, name, &status, 0);
+    if (there && (flags & O_CREAT) && (flags & O_EXCL)) refusal = EEXIST;
+    if (!there || refusal == EEXIST || (flags & O_TRUNC) || (refusal == EROFS && (flags & O_ACCMODE) != O_RDONLY)) {
+      unlock();
+      errno = refusal;
+      return -1;
+    }
+  }
   int found = -1, made = 0;
   if (flags & O_CREAT) {
     found = real(directory, name, flags | O_EXCL, mode);
@@ -300,7 +322,7 @@ int mkdirat(int directory, const char *name, mode_t mode) {
   if (!path) return real(directory, name, mode);
   struct stat status;
   lock();
-  int found = real(directory, name, mode), error = errno;
+  int found = is_refused() ? -1 : real(directory, name, mode), error = errno;
   if (!found && !fstatat(directory, name, &status, 0)) note_name(MKDIR, path, status.st_ino, status.st_mode);
   unlock();
   errno = error;
@@ -316,7 +338,7 @@ int unlinkat(int directory, const char *name, int flags) {
   struct stat status = {0};
   lock();
   fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW);
-  int found = real(directory, name, flags), error = errno;
+  int found = is_refused() ? -1 : real(directory, name, flags), error = errno;
   if (!found) {
     note_name(flags & AT_REMOVEDIR ? RMDIR : UNLINK, path, status.st_ino, 0);
     end_if_due("unlink", path);
@@ -340,7 +362,7 @@ int renameat2(int from, const char *name, int to, const char *new_name, unsigned
   struct stat status = {0};
   lock();
   fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW);
-  int found = real(from, name, to, new_name, flags), error = errno;
+  int found = is_refused() ? -1 : real(from, name, to, new_name, flags), error = errno;
   if (!found) {
     if (!path || !new_path || (flags & ~(unsigned)RENAME_NOREPLACE)) note_name(FOREIGN, "a rename over the border", 0, 0);
     else note(RENAME, path, new_path, NULL, status.st_ino, 0, 0, 0, NULL, 0, 0);
@@ -360,7 +382,7 @@ int linkat(int from, const char *name, int to, const char *new_name, int flags) 
   if (!new_path) return real(from, name, to, new_name, flags);
   struct stat status = {0};
   lock();
-  int found = real(from, name, to, new_name, flags), error = errno;
+  int found = is_refused() ? -1 : real(from, name, to, new_name, flags), error = errno;
   if (!found && !fstatat(to, new_name, &status, AT_SYMLINK_NOFOLLOW)) note_name(LINK, new_path, status.st_ino, 0);
   unlock();
   errno = error;
@@ -387,7 +409,7 @@ static ssize_t wrote(int descriptor, const struct iovec *pieces, int count, off6
   lock();
   int appends = fcntl(descriptor, F_GETFL) & O_APPEND;
   if (appends) fstat(descriptor, &status);
-  ssize_t done = real(descriptor, pieces, count, offset, flags);
+  ssize_t done = is_refused() ? -1 : real(descriptor, pieces, count, offset, flags);
   int error = errno;
   if (done > 0) {
     int64_t at = appends ? status.st_size : offset >= 0 ? offset : lseek64(descriptor, 0, SEEK_CUR) - done;
@@ -430,7 +452,7 @@ int ftruncate64(int descriptor, off64_t length) {
   char buffer[PATH_MAX];
   if (!of(descriptor, &status, buffer)) return real(descriptor, length);
   lock();
-  int found = real(descriptor, length), error = errno;
+  int found = is_refused() ? -1 : real(descriptor, length), error = errno;
   if (!found) note_name(TRUNCATE, NULL, status.st_ino, length);
   unlock();
   errno = error;
@@ -452,7 +474,7 @@ int fallocate64(int descriptor, int mode, off64_t offset, off64_t length) {
   char buffer[PATH_MAX];
   if (!of(descriptor, &status, buffer)) return real(descriptor, mode, offset, length);
   lock();
-  int found = real(descriptor, mode, offset, length), error = errno;
+  int found = is_refused() ? -1 : real(descriptor, mode, offset, length), error = errno;
   if (!found) {
     if (mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) note(PUNCH, NULL, NULL, NULL, status.st_ino, offset, length, 0, NULL, 0, 0);
     else note_name(FOREIGN, "fallocate", 0, 0);
@@ -514,7 +536,7 @@ static int synced(int descriptor, const void *caller) {
   if (!path) return fcntl(descriptor, F_GETFD) < 0 ? -1 : 0;
   if (slowest) usleep((useconds_t)((unsigned)rand_r(&chance) % slowest));
   lock();
-  int fails = rule_fails && is_due("sync", path);
+  int fails = (rule_fails && is_due("sync", path)) || shared->refusal == EIO;
   note(fails ? FAILED : SYNC, path, NULL, site, status.st_ino, 0, 0, is_sqlite(caller), NULL, 0, 0);
   site[0] = 0;
   end_if_due("sync", path);

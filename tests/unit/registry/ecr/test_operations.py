@@ -9,9 +9,9 @@ from auth.access import Access
 from aws.model import Models
 from registry import errors
 from registry.ecr.operations import OPERATIONS, translate
-from registry.errors import TABLE, ParameterInvalid, RegistryError, SizeInvalid
+from registry.errors import TABLE, ParameterInvalid, RegistryError, SizeInvalid, StorageFull
 from registry.names import RegistryId
-from store.blobs.driver import NoRoom
+from store.blobs.driver import NoRoom, StoreUnavailable
 from store.database import DatabaseFull, DatabaseUnavailable
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
@@ -173,11 +173,14 @@ def test_an_error_is_translated_with_its_fields() -> None:
     assert error.fields == {"registryId": ACCOUNT, "lastValidByteReceived": 3}
 
 
-@pytest.mark.parametrize("error", [NoRoom("full"), DatabaseFull("full"), DatabaseUnavailable("gone")])
-def test_trouble_below_is_the_servers_fault(error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [NoRoom("full"), DatabaseFull("full"), DatabaseUnavailable("gone"), StoreUnavailable("gone"), StorageFull("full")],
+)
+def test_trouble_below_is_said_as_every_service_says_it(error: Exception) -> None:
     translated = translate(error)
     assert translated is not None
-    assert (translated.code, translated.status) == ("ServerException", 500)
+    assert (translated.code, translated.status) == ("ServiceUnavailable", 503)
 
 
 def test_what_is_no_error_of_the_room_is_left_to_the_boundary() -> None:

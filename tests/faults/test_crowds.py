@@ -1,0 +1,310 @@
+"""Crowds: a thousand slow clients, two hundred who push one image, five hundred who pull it. Everyone else is served meanwhile,
+and memory and descriptors stay bounded and come back."""
+
+import contextlib
+import json
+import os
+import random
+import resource
+import selectors
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from tests import require
+from tests.faults import stock
+from tests.faults.test_vanishing import descriptors_of
+from tests.live import LiveServer
+from tests.wire.client import CONFIG, IMAGE, LAYER, Client, descriptor, digest_of, eventually, request, with_query
+
+SEED = int(os.environ.get("LONGSHORE_SEED", "20260307"))
+LONG = require.long_form()
+SLOW = 1000
+PUSHING = 200
+PULLING = 500
+MIB = 1024 * 1024
+NAME = "crowd/image"
+SETTINGS = {"registry.create_on_push": "true", "storage.reserve": "0", "server.access_log": "false"}
+WAIT = 2.0
+"""Seconds in which a bystander is served, on a machine that has the crowd's own work to do as well."""
+SLACK = 16
+"""Descriptors that a server may have more than before: packs that it looked into."""
+
+
+@pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LiveServer]:
+    with LiveServer(tmp_path, settings=SETTINGS, workers=request.param) as running:
+        yield running
+
+
+class Bystander(contextlib.AbstractContextManager["Bystander"]):
+    """Somebody who pushes and pulls something small all the time, and notes how long each request takes."""
+
+    def __init__(self, server: LiveServer) -> None:
+        self.times: list[float] = []
+        self.failure: BaseException | None = None
+        self._server = server
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def _work(self) -> None:
+        name = "crowd/bystander"
+        try:
+            number = 0
+            while not self._stopping.is_set():
+                number += 1
+                with Client(self._server) as client:  # as a client does that has just come
+                    steps: list[Callable[[], object]] = [
+                        lambda number=number: client.push_image(name, "mine", layers=[b"%d" % number]),  # type: ignore[misc]
+                        lambda: client("GET", f"/v2/{name}/manifests/mine"),
+                        lambda: client("HEAD", f"/v2/{name}/manifests/mine"),
+                        lambda: client("GET", f"/v2/{name}/tags/list"),
+                    ]
+                    for step in steps:
+                        began = time.monotonic()
+                        step()
+                        self.times.append(time.monotonic() - began)
+        except BaseException as error:  # noqa: BLE001 - the test raises it
+            self.failure = error
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join(60)
+
+    def check(self, *, least: int) -> None:
+        if self.failure is not None:
+            raise self.failure
+        assert len(self.times) >= least, "there was a bystander"
+        # a push is four requests, each of which may wait for a crowd's
+        assert max(self.times) < 4 * WAIT, f"the slowest of {len(self.times)} took {max(self.times):.2f} s"
+        assert sorted(self.times)[len(self.times) * 9 // 10] < WAIT
+
+
+def resident(server: LiveServer) -> int:
+    """Bytes of memory that all processes of the server hold now."""
+    return sum(
+        int(line.split()[1]) * 1024
+        for pid in descriptors_of(server)
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("VmRSS")
+    )
+
+
+class SlowCrowd:
+    """Connections that send a byte a second, each: half of them never get through a header, half of them bring a body."""
+
+    def __init__(self, server: LiveServer, authorization: str, locations: list[str], count: int) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._texts: list[tuple[socket.socket, bytes, int]] = []
+        self.ended = 0
+        source = random.Random(SEED)
+        for number in range(count):
+            slow_header = number % 2 == 0
+            location = locations[number // 2 % len(locations)]
+            text = request(
+                "PATCH", location, "Content-Length: 1000000", authorization=authorization, body=source.randbytes(4000)
+            )  # fmt: skip
+            begins = 1 if slow_header else text.index(b"\r\n\r\n") + 4
+            connection = socket.create_connection((server.host, server.port), timeout=10)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.sendall(text[:begins])
+            self._texts.append((connection, text, begins))
+
+    def send(self, *, rounds: int, pause: float) -> None:
+        """A byte of each, so many times."""
+        for step in range(rounds):
+            began = time.monotonic()
+            alive = []
+            for connection, text, begins in self._texts:
+                try:
+                    connection.sendall(text[begins + step : begins + step + 1])
+                    alive.append((connection, text, begins))
+                except OSError:
+                    connection.close()
+                    self.ended += 1
+            self._texts = alive
+            # the pause is what makes them slow
+            with contextlib.suppress(TimeoutError):
+                threading.Event().wait(max(0.0, pause - (time.monotonic() - began)))
+
+    def close(self) -> None:
+        for connection, _, _ in self._texts:
+            connection.close()
+        self._selector.close()
+
+
+def test_a_thousand_slow_connections_hold_nobody_up(server: LiveServer) -> None:
+    with Client(server) as client:
+        locations = [client.begin(NAME) for _ in range(SLOW // 2)]
+        client.push_image(NAME, "warm")
+        before, memory = descriptors_of(server), resident(server)
+        most: list[int] = []
+        for _ in range(2):  # what a first crowd has taken serves the second one
+            crowd = SlowCrowd(server, client.authorization, locations, SLOW)
+            try:
+                with Bystander(server) as bystander:
+                    crowd.send(rounds=60 if LONG else 3, pause=1.0)
+                bystander.check(least=20)
+                assert crowd.ended == 0
+                assert sum(descriptors_of(server).values()) >= sum(before.values()) + SLOW
+                most.append(resident(server))
+            finally:
+                crowd.close()
+            eventually(lambda: all(count <= before[pid] + SLACK for pid, count in descriptors_of(server).items()))
+        assert most[0] - memory < SLOW * 100_000, f"{(most[0] - memory) // SLOW} bytes for each"
+        assert most[1] < most[0] + 16 * MIB, "memory does not grow with each crowd"
+        # those who brought a body may go on where they stood
+        assert client("GET", locations[0]).status == 204
+        assert client("PATCH", locations[0], b"again").headers["Range"] == "0-4"
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_where_the_system_allows_few_files_those_who_wait_longest_are_ended(tmp_path: Path) -> None:
+    """As a shell or a container may limit it: a thousand who never get through a header, and somebody who wants something."""
+    few = 600
+    server = Limited(tmp_path, settings=SETTINGS)
+    server.limit = few
+    with server, Client(server) as client:
+        client.push_image(NAME, "here")
+        crowd = SlowCrowd(server, client.authorization, ["/v2/"], 1)
+        crowd.close()
+        silent = []
+        try:
+            with Bystander(server) as bystander:
+                for _ in range(SLOW):
+                    connection = socket.create_connection((server.host, server.port), timeout=10)
+                    connection.sendall(b"GET /v2/ HTTP/1.1\r\nHost: ")
+                    silent.append(connection)
+                eventually(lambda: len(bystander.times) > 40)
+                assert sum(descriptors_of(server).values()) < few
+            bystander.check(least=40)
+        finally:
+            for connection in silent:
+                connection.close()
+        assert client("GET", f"/v2/{NAME}/manifests/here").status == 200
+    assert "too many connections" in server.log.read_text()
+
+
+class Limited(LiveServer):
+    """A server that may have so many files open, hard and soft."""
+
+    limit = 1024
+
+    def command(self) -> list[str]:
+        return ["prlimit", f"--nofile={self.limit}:{self.limit}", *super().command()]
+
+
+def test_a_server_takes_as_many_files_as_the_system_lets_it(tmp_path: Path) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip(f"the system lets this user have {hard} files")
+
+    class Usual(LiveServer):
+        def command(self) -> list[str]:
+            return ["prlimit", "--nofile=1024:2048", *super().command()]
+
+    with Usual(tmp_path, settings=SETTINGS) as server:
+        assert server.process is not None
+        shown = subprocess.run(
+            ["prlimit", "--pid", str(server.process.pid), "--nofile", "--noheadings", "--output", "SOFT"],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        assert int(shown.stdout) == 2048
+
+
+def all_at_once(count: int, work: Callable[[int], None]) -> list[BaseException]:
+    """Threads that begin together; what they raised."""
+    failures: list[BaseException] = []
+    gate = threading.Barrier(count)
+
+    def run(number: int) -> None:
+        try:
+            gate.wait(60)
+            work(number)
+        except BaseException as error:  # noqa: BLE001 - given back
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not any(thread.is_alive() for thread in threads), "somebody is still waiting"
+    return failures
+
+
+def test_two_hundred_who_push_one_image_all_succeed(server: LiveServer) -> None:
+    source = random.Random(SEED)
+    layers = [source.randbytes(60_000), source.randbytes(300_000)]
+    config = b'{"architecture":"amd64","os":"linux"}'
+    document = {
+        "schemaVersion": 2, "mediaType": IMAGE, "config": descriptor(CONFIG, config),
+        "layers": [descriptor(LAYER, layer) for layer in layers],
+    }  # fmt: skip
+    manifest = json.dumps(document).encode()
+
+    def push(number: int) -> None:
+        with Client(server, authorization=authorization) as client:
+            for data in (config, *layers):
+                if number % 3 and client("HEAD", f"/v2/{NAME}/blobs/{digest_of(data)}").status == 200:
+                    continue
+                location = client.begin(NAME)
+                answer = client("PATCH", location, data)
+                assert answer.status == 202, answer
+                answer = client("PUT", with_query(location, f"digest={digest_of(data)}"))
+                assert answer.status == 201, answer
+            answer = client("PUT", f"/v2/{NAME}/manifests/one", manifest, Content_Type=IMAGE)
+            assert answer.status == 201, answer
+
+    with Client(server) as client:
+        authorization = client.authorization
+        client.push_image(NAME, "warm")
+        before, memory = descriptors_of(server), resident(server)
+        with Bystander(server) as bystander:
+            failures = all_at_once(PUSHING * (5 if LONG else 1), push)
+        assert failures == []
+        bystander.check(least=4)
+        assert resident(server) - memory < 150 * MIB * len(before)
+        eventually(lambda: all(count <= before[pid] + SLACK for pid, count in descriptors_of(server).items()))
+        assert client("GET", f"/v2/{NAME}/manifests/one").body == manifest
+        for data in (config, *layers):
+            assert client("GET", f"/v2/{NAME}/blobs/{digest_of(data)}").body == data
+    server.stop()
+    assert stock.check(server).faults == []
+    with server.rows() as rows:
+        assert rows.execute("SELECT COUNT(*) FROM blobs WHERE digest = ?", (digest_of(layers[1]),)).fetchone()[0] == 1
+    stock.collect(server)
+    assert stock.leftovers(server) == []
+    server.start()
+
+
+def test_five_hundred_who_pull_one_tag_all_get_it_whole(server: LiveServer) -> None:
+    layer = random.Random(SEED).randbytes(MIB)
+
+    def pull(_: int) -> None:
+        with Client(server, authorization=authorization) as client:
+            manifest = client("GET", f"/v2/{NAME}/manifests/popular")
+            assert manifest.headers["Docker-Content-Digest"] == digest == digest_of(manifest.body)
+            assert client("GET", f"/v2/{NAME}/blobs/{digest_of(layer)}").body == layer
+
+    with Client(server) as client:
+        authorization = client.authorization
+        digest = client.push_image(NAME, "popular", layers=[layer])
+        before, memory = descriptors_of(server), resident(server)
+        with Bystander(server) as bystander:
+            failures = all_at_once(PULLING * (4 if LONG else 1), pull)
+        assert failures == []
+        bystander.check(least=4)
+        assert resident(server) - memory < 150 * MIB * len(before)
+        eventually(lambda: all(count <= before[pid] + SLACK for pid, count in descriptors_of(server).items()))
+    assert "Traceback" not in server.log.read_text()
