@@ -231,6 +231,8 @@ class _Protocol(RequestHandler):
         super().__init__(server, **options)
         self._unreadable = unreadable
         self._make_room = make_room
+        self.served = False
+        """Whether it has brought a request, with all of its header."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -295,8 +297,9 @@ class HttpService:
         return _Protocol(self._server, self._unreadable, self._make_room, loop=loop, **self._options)
 
     def _make_room(self) -> bool:
-        """End the connection that has waited longest for a request, or for the rest of one's header, if there are too many.
+        """If there are too many connections, end one that waits for a request, or for the rest of one's header.
 
+        The one that has waited longest and has never brought a request yet; where there is none, the one that came first.
         False where every other one has a request under way: then the new one has to go.
         """
         if len(self._server.connections) <= self._most:
@@ -305,11 +308,18 @@ class HttpService:
         if now - self._told_at >= _TELL_AGAIN:
             self._told_at = now
             self._crowded()
-        for protocol in self._server.connections:  # in the order in which they came
-            if isinstance(protocol, _Protocol) and protocol.is_idle:
+        # in the order in which they came
+        idle = (one for one in self._server.connections if isinstance(one, _Protocol) and one.is_idle)
+        first = None
+        for protocol in idle:
+            if not protocol.served:
                 protocol.force_close()
                 return True
-        return False
+            first = first or protocol
+        if first is None:
+            return False
+        first.force_close()
+        return True
 
     @property
     def connections(self) -> int:
@@ -339,6 +349,8 @@ class HttpService:
         writer: "AbstractStreamWriter",
         task: "asyncio.Task[None]",
     ) -> Exchange:
+        if isinstance(protocol, _Protocol):
+            protocol.served = True
         return Exchange(message, stream, protocol, writer, task, self)
 
     async def _handle(self, exchange: Exchange) -> Answer:

@@ -15,6 +15,7 @@ from config.settings import Settings, SettingsInvalid
 from registry.intake import require_complete
 from server.first import HOME, FirstThings, accounts_of, prepare, welcome
 from server.logs import Log
+from server.process import raise_limit
 from server.stores import open_database
 from server.supervisor import Workers
 from server.tls import Certificate
@@ -38,6 +39,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG
     if settings.tls.certificate:
         certificate = Certificate(Path(settings.tls.certificate), Path(settings.tls.key))
     asyncio.run(_prepare_store(settings, first, log))
+    raise_limit()
     listener = _listen(settings)
     host, port = listener.getsockname()[:2]
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else f"[{host}]" if ":" in host else host  # noqa: S104

@@ -18,6 +18,8 @@ from server.logs import Log
 
 _PR_SET_PDEATHSIG = 1
 _SOON = 5.0
+_HELD_LOOK = 0.001
+"""Seconds between two attempts to hand over a connection that no worker could take."""
 
 
 @dataclass(slots=True)
@@ -43,6 +45,8 @@ class Workers:
         self._turn = 0
         self._stopping = False
         self._selector = selectors.DefaultSelector()
+        self._held: socket.socket | None = None
+        """A connection that no worker could take yet: meanwhile none is accepted, they wait in the system's queue."""
 
     def supervise(self, drain: float) -> None:
         """Returns when all workers have ended."""
@@ -59,16 +63,19 @@ class Workers:
             self._spawn(number)
         self._selector.register(self._listener, selectors.EVENT_READ, "listener")
         while not self._stopping:
-            for key, _ in self._selector.select(timeout=1.0):
+            for key, _ in self._selector.select(timeout=1.0 if self._held is None else _HELD_LOOK):
                 if key.data == "listener":
                     self._accept()
                 elif key.data == "wake":
                     wake.recv(4096)
                 else:
                     self._hear(key.data)
+            self._let_go()
             self._replace_ended()
             self._log.flush()
         self._listener.close()
+        if self._held is not None:
+            self._held.close()
         self._end(drain)
         self._log.flush()
 
@@ -95,6 +102,8 @@ class Workers:
                 ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
             self._selector.close()
             self._listener.close()
+            if self._held is not None:
+                self._held.close()
             for child in self._children:
                 child.channel.close()
             self._run(number, channel)
@@ -128,10 +137,25 @@ class Workers:
                 self._log.event("a connection cannot be accepted", reason=str(error))
                 time.sleep(0.05)
                 return
-            with connection:
-                self._hand_over(connection)
+            if not self._hand_over(connection):
+                self._hold(connection)
+                return
+            connection.close()
 
-    def _hand_over(self, connection: socket.socket) -> None:
+    def _hold(self, connection: socket.socket) -> None:
+        """All workers are busy, or beginning: try again in a moment."""
+        self._held = connection
+        self._selector.unregister(self._listener)
+
+    def _let_go(self) -> None:
+        if self._held is None or not self._hand_over(self._held):
+            return
+        self._held.close()
+        self._held = None
+        self._selector.register(self._listener, selectors.EVENT_READ, "listener")
+
+    def _hand_over(self, connection: socket.socket) -> bool:
+        """Give it to the next worker that can take it. False where none can."""
         ready = [child for child in self._children if child.ready]
         for _ in range(len(ready)):
             self._turn += 1
@@ -140,7 +164,8 @@ class Workers:
                 socket.send_fds(child.channel, [b"c"], [connection.fileno()])
             except OSError:  # this one is busy or gone: the next
                 continue
-            return
+            return True
+        return False
 
     def _replace_ended(self) -> None:
         while True:

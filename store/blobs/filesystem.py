@@ -772,8 +772,9 @@ def _open_turn(path: Path, size: int) -> int:
 
 
 def _open_existing(path: Path) -> int:
+    """For reading and flushing, which a disk allows that takes no changes."""
     try:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         raise BytesMissing(path.name) from None
 

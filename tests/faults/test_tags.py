@@ -75,7 +75,7 @@ class TagClient(threading.Thread):
 
     def _act(self, client: Client) -> None:
         tag = self._random.choice(TAGS)
-        self._random.choices((self._push, self._get, self._delete, self._drop, self._list), (4, 8, 2, 1, 1))[0](
+        self._random.choices((self._push, self._get, self._untag, self._drop, self._list), (4, 8, 2, 1, 1))[0](
             client, tag
         )
 
@@ -119,7 +119,7 @@ class TagClient(threading.Thread):
             found = answer.headers["Docker-Content-Digest"] if answer.status == 200 else None
             self._note(tag, Kind.GET, found, began, ended)
 
-    def _delete(self, client: Client, tag: str) -> None:
+    def _untag(self, client: Client, tag: str) -> None:
         answer, began, ended = self._ask(client, "DELETE", f"manifests/{tag}")
         assert answer is None or answer.status in {202, 404}, answer
         self._note(tag, Kind.DELETE, "there" if answer is None or answer.status == 202 else None, began, ended)

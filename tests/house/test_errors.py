@@ -68,5 +68,6 @@ def test_errors_are_told_apart():
             ["BlobUnknown", "LayerNotFound"],
             ["ImageNotFound", "ManifestUnknown"],
             ["ManifestInvalid", "MediaTypeMissing"],
+            ["ReadOnly", "Unavailable"],
         ]
     )

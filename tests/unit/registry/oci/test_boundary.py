@@ -193,7 +193,7 @@ async def test_bytes_that_are_no_text_end_in_no_failure(front: Front, repository
 @pytest.mark.parametrize(
     ("raised", "status", "code"),
     [
-        (DatabaseUnavailable("x"), 503, "UNKNOWN"),
+        (DatabaseUnavailable("x"), 503, "UNAVAILABLE"),
         (DatabaseFull("x"), 507, "SIZE_INVALID"),
         (NoRoom("x"), 507, "SIZE_INVALID"),
         (ZeroDivisionError("secret detail"), 500, "UNKNOWN"),
