@@ -122,19 +122,27 @@ def stop_at_once(server: PostgresServer) -> Callable[[], None]:
     return server.start
 
 
+def is_stopped(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
+
+
 def freeze(server: PostgresServer) -> Callable[[], None]:
     """It is there, and answers nothing: as behind a network that swallows everything."""
     children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
     frozen = [server.pid, *map(int, children)]
-    assert server._process is not None
-    frozen.append(server._process.pid)  # `runuser`, where there is one, stops with whom it waits for
     for pid in frozen:
         os.kill(pid, signal.SIGSTOP)
+    assert server._process is not None
+    frozen.append(server._process.pid)  # `runuser`, where there is one, stops itself when it sees the other stopped
 
     def thaw() -> None:
-        for pid in reversed(frozen):
+        for pid in frozen:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
+        eventually(lambda: not any(map(is_stopped, frozen)))
 
     return thaw
 
