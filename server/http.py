@@ -6,6 +6,7 @@ and what it sends is an `Answer`. Request bodies are never decompressed and neve
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -231,8 +232,8 @@ class _Protocol(RequestHandler):
         super().__init__(server, **options)
         self._unreadable = unreadable
         self._make_room = make_room
-        self.served = False
-        """Whether it has brought a request, with all of its header."""
+        self.asked_at = float("-inf")
+        """When the header of its last request was whole, on the loop's clock."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -242,7 +243,14 @@ class _Protocol(RequestHandler):
     @property
     def is_idle(self) -> bool:
         """Whether it waits for a request, and none has come."""
-        return self._waiter is not None and not self._messages
+        return self._waiter is not None and not self._messages and not self._force_close
+
+    def end(self) -> None:
+        """At once, without a farewell for which TLS would wait."""
+        transport = self.transport
+        self.force_close()
+        if transport is not None:
+            transport.abort()
 
     def handle_error(
         self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -299,26 +307,27 @@ class HttpService:
     def _make_room(self) -> bool:
         """If there are too many connections, end one that waits for a request, or for the rest of one's header.
 
-        The one that has waited longest and has never brought a request yet; where there is none, the one that came first.
+        Of those that never brought a request the first that came; where there is none, the one whose last is longest ago.
         False where every other one has a request under way: then the new one has to go.
         """
-        if len(self._server.connections) <= self._most:
+        connections = self._server.connections  # in the order in which they came
+        if len(connections) <= self._most:
             return True
         now = asyncio.get_running_loop().time()
         if now - self._told_at >= _TELL_AGAIN:
             self._told_at = now
             self._crowded()
-        # in the order in which they came
-        idle = (one for one in self._server.connections if isinstance(one, _Protocol) and one.is_idle)
-        first = None
-        for protocol in idle:
-            if not protocol.served:
-                protocol.force_close()
-                return True
-            first = first or protocol
-        if first is None:
+        longest: _Protocol | None = None
+        for one in connections:
+            if not isinstance(one, _Protocol) or not one.is_idle:
+                continue
+            if longest is None or one.asked_at < longest.asked_at:
+                longest = one
+            if math.isinf(one.asked_at):
+                break
+        if longest is None:
             return False
-        first.force_close()
+        longest.end()
         return True
 
     @property
@@ -350,7 +359,7 @@ class HttpService:
         task: "asyncio.Task[None]",
     ) -> Exchange:
         if isinstance(protocol, _Protocol):
-            protocol.served = True
+            protocol.asked_at = asyncio.get_running_loop().time()
         return Exchange(message, stream, protocol, writer, task, self)
 
     async def _handle(self, exchange: Exchange) -> Answer:

@@ -21,7 +21,18 @@ from tests import require
 from tests.faults import stock
 from tests.faults.test_vanishing import descriptors_of
 from tests.live import LiveServer
-from tests.wire.client import CONFIG, IMAGE, LAYER, Client, descriptor, digest_of, eventually, request, with_query
+from tests.wire.client import (
+    CONFIG,
+    IMAGE,
+    LAYER,
+    Client,
+    Wire,
+    descriptor,
+    digest_of,
+    eventually,
+    request,
+    with_query,
+)
 
 SEED = int(os.environ.get("LONGSHORE_SEED", "20260307"))
 LONG = require.long_form()
@@ -193,6 +204,43 @@ def test_where_the_system_allows_few_files_those_who_wait_longest_are_ended(tmp_
                 connection.close()
         assert client("GET", f"/v2/{NAME}/manifests/here").status == 200
     assert "too many connections" in server.log.read_text()
+
+
+def test_who_has_asked_stays_longer_than_who_never_has_and_a_request_under_way_is_not_ended(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(LiveServer(tmp_path, settings={**SETTINGS, "server.connections": "4"}))
+        with Client(server) as client:
+            authorization = client.authorization
+            location = client.begin(NAME)
+
+        def come(text: bytes = b"") -> Wire:
+            wire = Wire(server)
+            stack.callback(wire.close)
+            wire.send(text)
+            return wire
+
+        def ask(wire: Wire) -> None:
+            wire.send(request("GET", "/healthz"))
+            assert wire.receive().status == 200
+
+        head = request("PATCH", location, "Content-Length: 4", "Expect: 100-continue", authorization=authorization)
+        pushing = come(head)
+        assert pushing.receive_line().startswith(b"HTTP/1.1 100")
+        assert pushing.receive_line() == b"\r\n"
+        early, late = come(), come()
+        silent = come(b"GET ")
+        ask(late)
+        ask(early)
+        newcomer = come()
+        ask(newcomer)
+        assert silent.ends(), "which never asked"
+        other = come()
+        ask(other)
+        assert late.ends(), "which asked longest ago"
+        pushing.send(b"body")
+        assert pushing.receive("PATCH").status == 202
+        for wire in (early, newcomer, other):
+            ask(wire)
 
 
 class Limited(LiveServer):
