@@ -94,6 +94,9 @@ async def work(
     await app.stop()
     log.event("stopped", worker=worker)
     log.flush()
+    for number in (signal.SIGTERM, signal.SIGINT):  # whoever says it once more does not turn this into a failure
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
 
 
 async def _adopt(connection: socket.socket, service: HttpService, context: ssl.SSLContext | None) -> None:
