@@ -217,6 +217,42 @@ class RegistryPolicyNotFound(RegistryError):
         super().__init__(f"Registry policy does not exist in the registry with id '{registry.account}'")
 
 
+class LifecyclePolicyNotFound(RegistryError):
+    def __init__(self, registry: RegistryId, name: str) -> None:
+        super().__init__(
+            f"Lifecycle policy does not exist for the repository with name '{name}' "
+            f"in the registry with id '{registry.account}'"
+        )
+
+
+class LifecyclePolicyPreviewNotFound(RegistryError):
+    def __init__(self, registry: RegistryId, name: str) -> None:
+        super().__init__(
+            f"Lifecycle policy preview does not exist for the repository with name '{name}' "
+            f"in the registry with id '{registry.account}'"
+        )
+
+
+class ScanNotFound(RegistryError):
+    def __init__(self, registry: RegistryId, name: str, *, digest: str | None, tag: str | None) -> None:
+        super().__init__(
+            f"Image scan does not exist for the image with '{{imageDigest:'{digest or 'null'}', imageTag:'{tag or 'null'}'}}' "
+            f"in the repository with name '{name}' in the registry with id '{registry.account}'"
+        )
+
+
+class PullThroughCacheRuleNotFound(RegistryError):
+    def __init__(self, registry: RegistryId, prefix: str) -> None:
+        super().__init__(
+            f"The pull through cache rule with prefix '{prefix}' does not exist in the registry with id '{registry.account}'"
+        )
+
+
+class SigningConfigurationNotFound(RegistryError):
+    def __init__(self, registry: RegistryId) -> None:
+        super().__init__(f"Signing configuration does not exist in the registry with id '{registry.account}'")
+
+
 class LimitExceeded(RegistryError): ...
 
 
@@ -282,6 +318,11 @@ TABLE: Mapping[type[RegistryError], Row] = {
     TemplateAlreadyExists: Row(409, "UNSUPPORTED", "TemplateAlreadyExistsException"),
     RepositoryPolicyNotFound: Row(404, "UNSUPPORTED", "RepositoryPolicyNotFoundException"),
     RegistryPolicyNotFound: Row(404, "UNSUPPORTED", "RegistryPolicyNotFoundException"),
+    LifecyclePolicyNotFound: Row(404, "UNSUPPORTED", "LifecyclePolicyNotFoundException"),
+    LifecyclePolicyPreviewNotFound: Row(404, "UNSUPPORTED", "LifecyclePolicyPreviewNotFoundException"),
+    ScanNotFound: Row(404, "UNSUPPORTED", "ScanNotFoundException"),
+    PullThroughCacheRuleNotFound: Row(404, "UNSUPPORTED", "PullThroughCacheRuleNotFoundException"),
+    SigningConfigurationNotFound: Row(404, "UNSUPPORTED", "SigningConfigurationNotFoundException"),
     LimitExceeded: Row(400, "DENIED", "LimitExceededException"),
     StorageFull: Row(507, "SIZE_INVALID", "ServerException", 500),
     Unavailable: Row(503, "UNAVAILABLE", "ServerException", 500),

@@ -128,6 +128,11 @@ class Repositories:
         if not await self._database.write(lambda: rows.update_tag_policy(repository.id, policy)):
             raise RepositoryNotFound(repository.registry, repository.name)
 
+    async def set_scan_on_push(self, repository: Repository, *, scan: bool) -> None:
+        """Raises RepositoryNotFound."""
+        if not await self._database.write(lambda: rows.update_scan_on_push(repository.id, scan=scan)):
+            raise RepositoryNotFound(repository.registry, repository.name)
+
     async def tag(self, repository: Repository, tags: Sequence[tuple[str, str]]) -> None:
         """Add resource tags, or put other values under their keys. Raises TooManyResourceTags, ResourceTagInvalid,
         RepositoryNotFound."""

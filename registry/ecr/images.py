@@ -1,21 +1,24 @@
-"""Images (ListImages, DescribeImages, BatchGetImage, BatchDeleteImage, PutImage)."""
+"""Images (ListImages, DescribeImages, ListImageReferrers, BatchGetImage, BatchDeleteImage, PutImage)."""
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from base.digest import Digest, DigestMalformed, parse_digest
+from registry import rows
 from registry.ecr.call import Call, Registry, Result, name_of, refuse, registry_of
 from registry.ecr.paging import read_page, refuse_paging, write_token
 from registry.errors import DigestInvalid, ManifestDigestMismatch, ManifestInvalid, MediaTypeMissing
 from registry.images import Failure, ImageId
 from registry.manifest import NotJson
 from registry.names import TAG_PATTERN, Tag, TagMalformed, parse_tag
-from registry.rows import Image, Repository
+from registry.rows import Image, Referrer, Repository
 
 _TAGGED = {"TAGGED": True, "UNTAGGED": False, "ANY": None}
 _LISTED_STATUSES = frozenset({"ACTIVE", "ANY"})
 """Of the filter's imageStatus: whose listing holds active images, which all of ours are."""
+_REFERRERS = 20
+"""On a page where the call does not say (ECR API reference, "ListImageReferrers")."""
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\Z", re.ASCII)
 
 
@@ -51,6 +54,29 @@ async def describe_images(ecr: Registry, call: Call) -> Result:
     result: Result = {"imageDetails": [_render_detail(repository, one) for one in shown]}
     if len(found) > limit:
         result["nextToken"] = write_token("images", shown[-1].digest)
+    return result
+
+
+async def list_image_referrers(ecr: Registry, call: Call) -> Result:
+    """Those of what is not there are none."""
+    try:
+        subject = parse_digest(call.params["subjectId"]["imageDigest"])
+    except DigestMalformed as error:
+        refuse("subjectId.imageDigest", str(error), error)
+    limit, (after,) = read_page(call.params, "referrers", default=_REFERRERS)
+    repository_id = await ecr.repositories.find_id(registry_of(call), name_of(call))
+    wanted = call.params.get("filter", {})
+    types = wanted.get("artifactTypes", ())
+    known = [kind for kind in types if kind.isprintable()]  # as all are that are stored
+    if wanted.get("artifactStatus", "ACTIVE") not in _LISTED_STATUSES or bool(known) is not bool(types):
+        return {"referrers": []}
+    found = await rows.list_referrers(
+        ecr.database, repository_id, subject, artifact_types=known, after=after, limit=limit + 1
+    )
+    shown = found[:limit]
+    result: Result = {"referrers": [_render_referrer(one) for one in shown]}
+    if len(found) > limit:
+        result["nextToken"] = write_token("referrers", shown[-1].digest)
     return result
 
 
@@ -178,4 +204,15 @@ def _render_detail(repository: Repository, image: Image) -> Result:
         "lastRecordedPullTime": image.pulled_at,
         "subjectManifestDigest": image.subject,
         "imageStatus": "ACTIVE",
+    }
+
+
+def _render_referrer(referrer: Referrer) -> Result:
+    return {
+        "digest": referrer.digest,
+        "mediaType": referrer.media_type,
+        **({"artifactType": referrer.artifact_type} if referrer.artifact_type else {}),
+        "size": referrer.size,
+        **({"annotations": referrer.annotations} if referrer.annotations else {}),
+        "artifactStatus": "ACTIVE",
     }

@@ -14,7 +14,7 @@ from aws.dispatch import Operation, Service
 from aws.errors import AwsError, Common
 from aws.validate import report_first
 from registry.accesses import creation
-from registry.ecr import authorization, images, layers, policies, repositories, templates
+from registry.ecr import absent, authorization, images, layers, policies, repositories, scanning, templates
 from registry.ecr.call import Call, Registry, Result, name_of, read_name, registry_of
 from registry.errors import TABLE, ReadOnly, RegistryError, StorageFull, Unavailable
 from registry.outages import outage
@@ -73,6 +73,17 @@ def _describe(call: Call) -> list[Access]:
     return [Access("ecr:DescribeRepositories", registry.arn(name)) for name in wanted]
 
 
+def _on_each(action: str) -> Accesses:
+    """On all repositories that are named."""
+
+    def accesses(call: Call) -> list[Access]:
+        registry = registry_of(call)
+        names = [read_name(name, "repositoryNames") for name in call.params["repositoryNames"]]
+        return [Access(f"ecr:{action}", registry.arn(name)) for name in names]
+
+    return accesses
+
+
 def _on_template(action: str) -> Accesses:
     """What a template will do in its maker's name, the maker has to be allowed to do."""
 
@@ -108,9 +119,13 @@ OPERATIONS: Final = (
     Row(repositories.describe_registry, _on_everything("DescribeRegistry")),
     Row(images.list_images, _on_repository("ListImages")),
     Row(images.describe_images, _on_repository("DescribeImages")),
+    # no action of its own is asked for (ECR API reference)
+    Row(images.list_image_referrers, _on_repository("BatchGetImage")),
     Row(images.batch_get_image, _on_repository("BatchGetImage")),
     Row(images.batch_delete_image, _on_repository("BatchDeleteImage")),
     Row(images.put_image, _on_repository("PutImage")),
+    Row(scanning.put_image_scanning_configuration, _on_repository("PutImageScanningConfiguration")),
+    Row(scanning.batch_get_repository_scanning_configuration, _on_each("BatchGetRepositoryScanningConfiguration")),
     Row(layers.batch_check_layer_availability, _on_repository("BatchCheckLayerAvailability")),
     Row(layers.initiate_layer_upload, _on_repository("InitiateLayerUpload")),
     Row(layers.upload_layer_part, _on_repository("UploadLayerPart")),
@@ -129,6 +144,15 @@ OPERATIONS: Final = (
     Row(templates.update_repository_creation_template, _on_template("UpdateRepositoryCreationTemplate")),
     Row(templates.delete_repository_creation_template, _on_everything("DeleteRepositoryCreationTemplate")),
     Row(templates.describe_repository_creation_templates, _on_everything("DescribeRepositoryCreationTemplates")),
+    Row(absent.get_lifecycle_policy, _on_repository("GetLifecyclePolicy")),
+    Row(absent.get_lifecycle_policy_preview, _on_repository("GetLifecyclePolicyPreview")),
+    Row(absent.describe_image_scan_findings, _on_repository("DescribeImageScanFindings")),
+    Row(absent.get_registry_scanning_configuration, _on_everything("GetRegistryScanningConfiguration")),
+    Row(absent.describe_image_replication_status, _on_repository("DescribeImageReplicationStatus")),
+    Row(absent.describe_pull_through_cache_rules, _on_everything("DescribePullThroughCacheRules")),
+    Row(absent.get_signing_configuration, _on_everything("GetSigningConfiguration")),
+    Row(absent.describe_image_signing_status, _on_repository("DescribeImageSigningStatus")),
+    Row(absent.list_pull_time_update_exclusions, _on_everything("ListPullTimeUpdateExclusions")),
 )
 
 

@@ -17,12 +17,14 @@ DEFAULT = 100
 _LONGEST = 4096
 
 
-def read_page(params: Mapping[str, Any], listing: str, width: int = 1) -> tuple[int, tuple[str, ...]]:
+def read_page(
+    params: Mapping[str, Any], listing: str, width: int = 1, *, default: int = DEFAULT
+) -> tuple[int, tuple[str, ...]]:
     """(entries wanted, position after which they begin: `width` texts, empty ones at the start).
 
     Raises ParameterInvalid for a token that is not one of `listing`.
     """
-    limit = params.get("maxResults") or DEFAULT
+    limit = params.get("maxResults") or default
     token = params.get("nextToken")
     if not token:
         return limit, ("",) * width

@@ -95,6 +95,7 @@ from registry.rows.repositories import (
     list_resource_tags,
     put_resource_tag,
     put_resource_tags,
+    update_scan_on_push,
     update_tag_policy,
 )
 from registry.rows.templates import (
@@ -211,6 +212,7 @@ __all__ = [
     "resolve_tags",
     "unlink_blob",
     "unlink_unreferenced",
+    "update_scan_on_push",
     "update_tag_policy",
     "update_template",
 ]

@@ -108,6 +108,11 @@ def update_tag_policy(repository_id: int, policy: TagPolicy) -> Unit[bool]:
     return bool(rows)
 
 
+def update_scan_on_push(repository_id: int, *, scan: bool) -> Unit[bool]:
+    rows = yield "UPDATE repositories SET scan_on_push = ? WHERE id = ? RETURNING 1", (int(scan), repository_id)
+    return bool(rows)
+
+
 def delete_repository(repository_id: int, now: float, *, force: bool) -> Unit[bool]:
     """False where images are in the way. Nobody sees any more what it has; the collector takes it away."""
     if not force:

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,17 +74,12 @@ def test_make_targets_that_are_named_are_there(document: Path):
     assert set(re.findall(r"`make ([a-z]+)`", document.read_text())) <= targets
 
 
-def test_every_operation_of_iam_is_in_the_document_as_served_or_as_not():
-    section = (TREE / "docs/compatibility.md").read_text().partition("\nOf IAM:\n")[2]
+@pytest.mark.parametrize(("service", "title", "rows"), [("ecr", "Of ECR", ECR), ("iam", "Of IAM", IAM)])
+def test_every_operation_of_a_service_is_in_the_document_as_served_or_as_not(
+    service: str, title: str, rows: tuple[Any, ...]
+):
+    section = (TREE / "docs/compatibility.md").read_text().partition(f"\n{title}:\n")[2]
     served, out = re.findall(r"operations that are (?:not )?served \|\n((?:\|.*\n)+)", section)[:2]
     named = [re.findall(r"\b[A-Z][a-z]+[A-Z]\w+\b", table) for table in (served, out)]
-    assert sorted(named[0]) == sorted(row.name for row in IAM)
-    assert sorted(named[1]) == sorted(Models().service("iam").operations - set(named[0]))
-
-
-def test_the_operations_of_ecr_that_are_served_are_those_of_the_document():
-    text = (TREE / "docs/compatibility.md").read_text()
-    listed = re.search(r"operations of the ECR API are served;[^:]*:\n((?:.+\n)+)", text)
-    assert listed is not None
-    named = re.findall(r"\b[A-Z]\w+\b", listed[1])
-    assert named == sorted({row.name for row in ECR})
+    assert sorted(named[0]) == sorted(row.name for row in rows)
+    assert sorted(named[1]) == sorted(Models().service(service).operations - set(named[0]))

@@ -218,6 +218,44 @@ def test_a_referrer_names_its_subject(ecr: "ECRClient", root: Client, name: str)
     assert detail["artifactMediaType"] == "application/sbom"
 
 
+def test_referrers_are_listed_in_pages_and_by_kind(ecr: "ECRClient", root: Client, name: str) -> None:
+    subject = root.image(name)
+    digest = root.push_manifest(name, subject)
+    about = {"mediaType": IMAGE, "digest": digest, "size": len(subject)}
+    pushed = {}
+    for number in range(22):
+        kind = "application/sbom" if number % 2 else "application/signature"
+        document = root.image(name, subject=about, artifactType=kind, annotations={"number": str(number)})
+        pushed[root.push_manifest(name, document)] = {
+            "mediaType": IMAGE,
+            "artifactType": kind,
+            "size": len(document),
+            "annotations": {"number": str(number)},
+            "artifactStatus": "ACTIVE",
+        }
+    of = {"repositoryName": name, "subjectId": {"imageDigest": digest}}
+    first = ecr.list_image_referrers(**of)  # type: ignore[arg-type]
+    assert len(first["referrers"]) == 20
+    rest = ecr.list_image_referrers(**of, nextToken=first["nextToken"], maxResults=50)  # type: ignore[arg-type]
+    assert "nextToken" not in rest
+    found = {one.pop("digest"): one for one in (*first["referrers"], *rest["referrers"])}  # type: ignore[misc]
+    assert found == pushed
+    sboms = ecr.list_image_referrers(**of, filter={"artifactTypes": ["application/sbom", "x/y"]}, maxResults=50)  # type: ignore[arg-type]
+    assert {one["artifactType"] for one in sboms["referrers"]} == {"application/sbom"}
+    assert len(sboms["referrers"]) == 11
+    assert ecr.list_image_referrers(**of, filter={"artifactStatus": "ARCHIVED"})["referrers"] == []  # type: ignore[arg-type]
+    assert (
+        ecr.list_image_referrers(repositoryName=name, subjectId={"imageDigest": "sha256:" + "0" * 64})["referrers"]
+        == []
+    )
+
+
+def test_referrers_of_what_is_no_digest_are_refused(ecr: "ECRClient", name: str) -> None:
+    code, message = refusal(ecr.list_image_referrers, repositoryName=name, subjectId={"imageDigest": "latest"})
+    assert code == "InvalidParameterException"
+    assert message.startswith("Invalid parameter at 'subjectId.imageDigest' failed to satisfy constraint: '")
+
+
 # -- getting
 
 

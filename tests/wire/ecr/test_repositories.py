@@ -301,3 +301,36 @@ def test_the_arn_of_something_else_is_refused(ecr: "ECRClient", arn: str) -> Non
 def test_the_tags_of_no_repository_are_not_there(ecr: "ECRClient") -> None:
     arn = f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/not/there"
     assert refusal(ecr.list_tags_for_resource, resourceArn=arn) == not_there("not/there")
+
+
+def test_what_is_to_be_scanned_is_kept_and_shown(ecr: "ECRClient", name: str) -> None:
+    configuration: Any = {"scanOnPush": True}
+    put = ecr.put_image_scanning_configuration(repositoryName=name, imageScanningConfiguration=configuration)
+    assert (put["registryId"], put["repositoryName"]) == (ACCOUNT, name)
+    assert put["imageScanningConfiguration"] == configuration
+    (shown,) = ecr.describe_repositories(repositoryNames=[name])["repositories"]
+    assert shown["imageScanningConfiguration"] == configuration
+    told = ecr.batch_get_repository_scanning_configuration(repositoryNames=[name, "not/there"])
+    assert told["scanningConfigurations"] == [
+        {
+            "repositoryArn": shown["repositoryArn"],
+            "repositoryName": name,
+            "scanOnPush": True,
+            "scanFrequency": "SCAN_ON_PUSH",
+            "appliedScanFilters": [],
+        }
+    ]
+    assert told["failures"] == [
+        {
+            "repositoryName": "not/there",
+            "failureCode": "REPOSITORY_NOT_FOUND",
+            "failureReason": not_there("not/there")[1],
+        }
+    ]
+    ecr.put_image_scanning_configuration(repositoryName=name, imageScanningConfiguration={"scanOnPush": False})
+    told = ecr.batch_get_repository_scanning_configuration(repositoryNames=[name])
+    assert told["scanningConfigurations"][0]["scanFrequency"] == "MANUAL"
+    nowhere = refusal(
+        ecr.put_image_scanning_configuration, repositoryName="not/there", imageScanningConfiguration=configuration
+    )
+    assert nowhere == not_there("not/there")

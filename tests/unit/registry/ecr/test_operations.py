@@ -62,9 +62,27 @@ ACCESSES: dict[str, list[tuple[dict[str, Any], list[tuple[Any, ...]]]]] = {
     },
     **{
         name: [({}, [(f"ecr:{name}", "*")])]
-        for name in ("PutRegistryPolicy", "GetRegistryPolicy", "DeleteRegistryPolicy")
+        for name in (
+            "PutRegistryPolicy",
+            "GetRegistryPolicy",
+            "DeleteRegistryPolicy",
+            "DescribeRegistry",
+            "GetRegistryScanningConfiguration",
+            "DescribePullThroughCacheRules",
+            "GetSigningConfiguration",
+            "ListPullTimeUpdateExclusions",
+        )
     },
-    "DescribeRegistry": [({}, [("ecr:DescribeRegistry", "*")])],
+    "ListImageReferrers": [({"repositoryName": "a1"}, [("ecr:BatchGetImage", f"{HERE}/a1")])],
+    "BatchGetRepositoryScanningConfiguration": [
+        (
+            {"repositoryNames": ["a1", "b1"]},
+            [
+                ("ecr:BatchGetRepositoryScanningConfiguration", f"{HERE}/a1"),
+                ("ecr:BatchGetRepositoryScanningConfiguration", f"{HERE}/b1"),
+            ],
+        ),
+    ],
     "GetAuthorizationToken": [
         ({}, [("ecr:GetAuthorizationToken", "*")]),
         ({"registryIds": ["210987654321"]}, [("ecr:GetAuthorizationToken", "*")]),
@@ -125,6 +143,12 @@ ACCESSES: dict[str, list[tuple[dict[str, Any], list[tuple[Any, ...]]]]] = {
             "SetRepositoryPolicy",
             "GetRepositoryPolicy",
             "DeleteRepositoryPolicy",
+            "PutImageScanningConfiguration",
+            "GetLifecyclePolicy",
+            "GetLifecyclePolicyPreview",
+            "DescribeImageScanFindings",
+            "DescribeImageReplicationStatus",
+            "DescribeImageSigningStatus",
         )
     },
 }
