@@ -37,10 +37,12 @@ from store.blobs.driver import BlobDriver, BytesMissing
 from store.database import Database, Row
 from store.dump import Decoder, encode_head, encode_rows
 from store.leases import PIN, Lease
-from store.migrate import list_applied
-from store.schema import Table, newest, tables
+from store.migrate import snapshot_schema
+from store.schema import Table, tables
 
 FORMAT = 1
+SINCE = 7
+"""The oldest schema that has what making a backup needs."""
 _PLACE = "place.json"
 _README = "README.txt"
 _COMPLETE = "complete.json"
@@ -195,7 +197,7 @@ class Backups:
     async def make(self, *, keep: int = 0) -> Backup:
         """A backup of the present moment; with `keep`, only so many of the newest are left afterwards.
 
-        Raises BackupBusy, ArchiveUnusable, NoRoom, LeaseLost.
+        Raises BackupBusy, ArchiveUnusable, NoRoom, LeaseLost, and MigrationMissing where the database is of a later release.
         """
         if not await self._turn.take():
             raise BackupBusy(
@@ -240,8 +242,7 @@ class Backups:
         began = self._clock()
         identifier = f"{datetime.fromtimestamp(began, tz=UTC):%Y%m%dT%H%M%SZ}-{self._ids()[:4]}"
         await self._forget_incomplete()
-        schema = max(await list_applied(self._database), default=newest())
-        dumped = await self._dump(identifier, schema)
+        schema, dumped = await self._dump(identifier)
         draft = Backup(identifier, identity, schema, began, began, dumped, 0, 0, 0, 0)
         copying = _Copying(self._archive, self._blobs, self._keep, self._tell, dumped[BLOBS].rows)
         async for rows in read_rows(self._archive, draft, BLOBS):
@@ -267,17 +268,19 @@ class Backups:
         await self._turn.keep()
         await self._pin.keep()
 
-    async def _dump(self, identifier: str, schema: int) -> dict[str, Dumped]:
+    async def _dump(self, identifier: str) -> tuple[int, dict[str, Dumped]]:
+        """The schema and its tables."""
         dumped = {}
-        known = tables(schema)
-        wanted = [known[name] for name in (BLOBS, *CARRIED) if name in known]
         async with self._database.snapshot() as snapshot:
+            schema = await snapshot_schema(snapshot)
+            known = tables(schema)
+            wanted = [known[name] for name in (BLOBS, *CARRIED) if name in known]
             for number, table in enumerate(wanted):
                 writing = _Writing(table, snapshot.stream(table.select), self._keep)
                 self._tell(Progress("rows", number, len(wanted)))
                 await self._archive.put(_rows_name(identifier, table.name), writing.pieces())
                 dumped[table.name] = writing.dumped
-        return dumped
+        return schema, dumped
 
     # -- forgetting
 

@@ -14,7 +14,7 @@ from registry.rows.tables import BLOBS, CARRIED
 from store.blobs.driver import BlobDriver
 from store.database import Database, Row
 from store.dump import batches, clear, insert_rows
-from store.migrate import list_applied, migrate
+from store.migrate import migrate, read_schema
 from store.schema import newest, tables
 from store.seals import break_seal, list_seals, put_seal
 
@@ -69,23 +69,31 @@ class Intake:
         """
         if schema > newest():
             raise IntakeRefused(f"it was made by a newer release (schema {schema}): install that release first")
-        applied = await list_applied(self._database)
-        if applied and max(applied) != schema:
+        present = (await read_schema(self._database)).number
+        if present > schema:
             raise IntakeRefused(
-                f"the database is at schema {max(applied)}, what is to be taken in at {schema}: name an empty database"
+                f"the database is at schema {present}, what is to be taken in at {schema}: name an empty database"
             )
+        if (
+            present < schema
+        ):  # making the tables may have been interrupted; a registry of an earlier release stays as it is
+            await self._require_empty(present)
         await migrate(self._database, now=self._clock(), upto=schema)
         seals = [seal for seal in await list_seals(self._database) if seal.name == SEAL]
         if seals and seals[0].reason != _reason(origin):
             raise IntakeRefused(f"another intake into this store was not finished: {seals[0].reason}")
         if not seals:
-            for table in tables(schema):
-                if table not in _MAY_HAVE_ROWS and await copies.has_rows(self._database, table):
-                    raise IntakeRefused(
-                        f"the store is not empty (there are rows in `{table}`): name an empty database and an empty "
-                        "directory or prefix"
-                    )
+            await self._require_empty(schema)
             await self._database.write(lambda: put_seal(SEAL, _reason(origin), self._clock()))
+
+    async def _require_empty(self, schema: int) -> None:
+        """Raises IntakeRefused."""
+        for table in tables(schema) if schema else ():
+            if table not in _MAY_HAVE_ROWS and await copies.has_rows(self._database, table):
+                raise IntakeRefused(
+                    f"the store is not empty (there are rows in `{table}`): name an empty database and an empty "
+                    "directory or prefix"
+                )
 
     async def absent(self, digests: Sequence[str]) -> list[str]:
         """Those of `digests` whose bytes have yet to be taken, in order."""

@@ -14,13 +14,13 @@ from base.ids import Ids
 from base.progress import Progress, Tell, untold
 from base.together import together
 from registry.backup import read_proven
-from registry.intake import DigestWrong, Intake, portions
+from registry.intake import DigestWrong, Intake, IntakeRefused, portions
 from registry.rows import copies
 from registry.rows.tables import BLOBS, CARRIED
 from store.blobs.driver import BlobDriver, BytesMissing
 from store.database import Database
 from store.leases import PIN, Lease
-from store.migrate import list_applied
+from store.migrate import read_schema, require_known, snapshot_schema
 from store.schema import tables
 from store.seals import put_seal
 
@@ -92,6 +92,10 @@ class Move:
         known = tables(schema)
         names = [name for name in (BLOBS, *CARRIED) if name in known and (name != BLOBS or self._same_bytes)]
         async with self._database.snapshot() as snapshot:
+            if await snapshot_schema(snapshot) != schema:
+                raise IntakeRefused(
+                    "the database was brought to another release meanwhile: move again, into an empty store"
+                )
             for number, name in enumerate(names):
                 self._tell(Progress("rows", number, len(names)))
                 counts[name] = 0
@@ -105,7 +109,7 @@ class Move:
 
     async def _begin(self) -> int:
         """The schema that is copied."""
-        schema = max(await list_applied(self._database))
+        schema = require_known((await read_schema(self._database)).number)
         identity = await self._database.write(lambda: copies.find_identity(self._fresh))
         await self._intake.begin(f"the registry {identity}", schema=schema)
         return schema

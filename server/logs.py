@@ -34,6 +34,10 @@ class Log:
         """Something worth knowing."""
         self._add("info", text, fields)
 
+    def warning(self, text: str, **fields: Any) -> None:
+        """Something that somebody should look at."""
+        self._add("warning", text, fields)
+
     def failure(self, text: str, error: BaseException, **fields: Any) -> None:
         """Something that ought not to have happened, with where it did."""
         trace = "".join(traceback.format_exception(error))

@@ -16,11 +16,12 @@ from registry.intake import require_complete
 from server.first import HOME, FirstThings, accounts_of, prepare, welcome
 from server.logs import Log
 from server.process import raise_limit
-from server.stores import open_database
+from server.stores import is_shared, open_database
 from server.supervisor import Workers
 from server.tls import Certificate
 from server.worker import work
-from store.migrate import migrate, require_migrated
+from store.database import Database
+from store.migrate import Migration, migrate, migrations, read_schema, require_migrated
 
 
 def add_command(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -56,14 +57,30 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:  # noqa: ARG
     return 0
 
 
+async def _prepare_schema(settings: Settings, database: Database, log: Log) -> None:
+    """Bring the schema to this release before a server starts; one that only reads finds it there.
+
+    A schema of a later release will do where it says so. Raises MigrationMissing, DatabaseUnavailable.
+    """
+
+    def begun(step: Migration) -> None:
+        log.event("migrating", migration=step.name)
+        log.flush()  # it may take long
+
+    if settings.server.read_only:
+        await require_migrated(database)
+    else:
+        for name in await migrate(database, now=time.time(), gently=is_shared(settings), begun=begun):
+            log.event("migrated", migration=name)
+    found, own = (await read_schema(database)).number, max(migrations())
+    if found > own:
+        log.warning("the database is of a later release, beside which this one works", schema=found, known=own)
+
+
 async def _prepare_store(settings: Settings, first: FirstThings, log: Log) -> None:
     database = open_database(settings)
     try:
-        if settings.server.read_only:
-            await require_migrated(database)
-        else:
-            for name in await migrate(database, now=time.time()):
-                log.event("migrated", migration=name)
+        await _prepare_schema(settings, database, log)
         await require_complete(database)
         if not settings.server.read_only:
             await accounts_of(database, first).ensure(settings.account.id, HOME)

@@ -16,7 +16,7 @@ from store.blobs.driver import BlobDriver
 from store.blobs.filesystem import FilesystemBlobs
 from store.blobs.s3 import S3Blobs, S3Settings
 from store.database import Database, DatabaseUnavailable
-from store.migrate import migrate
+from store.migrate import migrate, read_schema, require_migrated
 from store.postgres import PostgresDatabase
 from store.seals import Heeding
 from store.sqlite import SqliteDatabase
@@ -82,25 +82,29 @@ def open_archive(settings: Settings, place: str) -> Archive:
 @asynccontextmanager
 async def changing_database(settings: Settings) -> AsyncIterator[Database]:
     """The database at this release, made if it is not there, for a command that changes what it holds: Sealed is raised
-    by every write while the registry is read-only. Raises DatabaseUnavailable."""
+    by every write while the registry is read-only. Raises DatabaseUnavailable, MigrationMissing."""
     database = open_database(settings)
     try:
-        await migrate(database, now=time.time())
+        if (await read_schema(database)).applied:
+            await require_migrated(database)
+        else:
+            await migrate(database, now=time.time())
         yield Heeding(database)
     finally:
         await database.close()
 
 
 @asynccontextmanager
-async def existing_database(settings: Settings) -> AsyncIterator[Database]:
-    """The database that a server has made, which may be running beside, at this release. Raises DatabaseUnavailable."""
+async def existing_database(settings: Settings, *, since: int | None = None) -> AsyncIterator[Database]:
+    """The database that a server has made, which may be running beside: at this release, or for a command that works on
+    earlier schemas, too, at `since` or later. Raises DatabaseUnavailable, MigrationMissing."""
     if not is_shared(settings) and not database_path(settings).exists():
         raise DatabaseUnavailable(
             f"there is no database at `{database_path(settings)}`: say where the server keeps everything with --data or --config"
         )
     database = open_database(settings)
     try:
-        await migrate(database, now=time.time())
+        await require_migrated(database, since=since)
         yield database
     finally:
         await database.close()

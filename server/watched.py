@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from base.digest import Digest
 from store.blobs.driver import BlobDriver, Content, Hash, Span, Writer
-from store.database import Database, Row, Snapshot, Unit
+from store.database import Alteration, Database, Row, Snapshot, Unit
 
 T = TypeVar("T")
 
@@ -71,6 +71,9 @@ class WatchedDatabase:
 
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         return self._database.snapshot()
+
+    def altering(self) -> AbstractAsyncContextManager[Alteration]:
+        return self._database.altering()
 
     async def close(self) -> None:
         await self._database.close()

@@ -46,11 +46,25 @@ class Snapshot(Protocol):
         ...
 
 
+class Alteration(Protocol):
+    """Changes of the schema, by one process at a time."""
+
+    async def run(self, unit: Callable[[], Unit[T]], *, apart: bool = False) -> T:
+        """Run a unit that changes the schema and return its value, however long its statements take.
+
+        It is atomic, but with `apart`: then each statement is by itself, for those that build beside writers. Readers and
+        writers wait for what a unit has locked, never for what it waits for itself: it gives way for a moment and begins
+        again. Raises DatabaseUnavailable where that is to no avail for long.
+        """
+        ...
+
+
 class Database(Protocol):
     """Rows. Every method may raise DatabaseUnavailable."""
 
     vocabulary: Mapping[str, str]
-    """What migrations write in braces, such as `{clustered}` (rows lie in the order of the primary key), in its own SQL."""
+    """What is not the common tongue, in its own SQL. Migrations write in braces `{clustered}` (rows lie in the order of the
+    primary key) and `{concurrently}` (beside writers); `columns` is the query for the columns of the table of a name."""
 
     async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """All rows of one SELECT. Sees everything that any process committed before the call."""
@@ -78,6 +92,10 @@ class Database(Protocol):
 
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         """A view that stands still, for as long as it takes to read everything; nobody waits for it."""
+        ...
+
+    def altering(self) -> AbstractAsyncContextManager[Alteration]:
+        """For changing the schema. Waits while another process does."""
         ...
 
     async def close(self) -> None:

@@ -16,19 +16,23 @@ Connections are made when they are needed and again after they broke, to the one
 While the database is away every call raises DatabaseUnavailable within `timeout`; when it is back the next call
 succeeds. A call that breaks while its transaction commits may have happened: like every error it means that nothing was
 promised.
+
+The schema changes on a connection of its own, under an advisory lock of its own, so writers go on. What a change has to
+lock it waits for only briefly, because whoever comes after it waits behind it; then it rests and tries again.
 """
 
 import asyncio
 import contextlib
+import random
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import asyncpg
 
-from store.database import DatabaseFull, DatabaseUnavailable, Row, Sealed, Snapshot, Unit
+from store.database import Alteration, DatabaseFull, DatabaseUnavailable, Row, Sealed, Snapshot, Unit
 from store.seals import LOOK
 
 T = TypeVar("T")
@@ -40,6 +44,14 @@ _WRITERS = 0x4C6F6E6773686F72
 _BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({_WRITERS})"
 _BEGIN_HEEDING = f"{_BEGIN}; SELECT CAST((SELECT 'sealed' FROM seals LIMIT 1) AS INTEGER)"  # noqa: S608
 """Fails where there is a seal, in the same round trip."""
+_ALTERERS = _WRITERS + 1
+"""The advisory lock of whoever changes the schema."""
+_TAKE_ALTERING = f"SELECT pg_try_advisory_lock({_ALTERERS})"
+"""Asked again and again: who waited in a transaction would hold up an index that is being built concurrently."""
+_YIELD = 0.5
+"""Seconds that a change of the schema waits for a lock: less than PostgreSQL takes to look for a deadlock."""
+_LONGEST = 24 * 3600.0
+"""Seconds that one statement of it may take: a bound for what hangs."""
 _FLUSH = "SELECT pg_logical_emit_message(true, 'longshore', '')"
 _STATEMENTS = 1000
 _KEPT = 500
@@ -112,15 +124,24 @@ class _Session:
 class PostgresDatabase:
     """One database, from one process. Implements `store.database.Database`; bound to the loop that first uses it."""
 
-    vocabulary: Mapping[str, str] = {"clustered": ""}
+    vocabulary: Mapping[str, str] = {
+        "clustered": "",
+        "concurrently": "CONCURRENTLY",
+        "columns": "SELECT attname FROM pg_catalog.pg_attribute "
+        "WHERE attrelid = pg_catalog.to_regclass(?) AND attnum > 0 AND NOT attisdropped",
+    }
 
-    def __init__(self, url: str, *, readers: int = 8, timeout: float = 10.0, standby: bool = False) -> None:
-        """`url` is a connection URI of libpq's form; `timeout` (seconds) bounds every statement and connecting.
+    def __init__(
+        self, url: str, *, readers: int = 8, timeout: float = 10.0, patience: float = 600.0, standby: bool = False
+    ) -> None:
+        """`url` is a connection URI of libpq's form; `timeout` (seconds) bounds connecting and every statement but those
+        that change the schema, which try for `patience` seconds to get the locks that they need.
 
         With `standby` a standby will do, for who only reads. What the URL says itself (`target_session_attrs`) wins.
         """
         self._url = url
         self._timeout = timeout
+        self._patience = patience
         self._most = readers
         self._wanted = None if "target_session_attrs" in url else "any" if standby else "primary"
         self._readers = 0
@@ -213,24 +234,24 @@ class PostgresDatabase:
                 return True
         return False
 
-    async def _connect(self, purpose: str) -> "asyncpg.Connection[Any]":
-        """Raises DatabaseUnavailable."""
-        longest = f"{int(self._timeout * 1000)}ms"
+    async def _connect(self, purpose: str, *, longest: float | None = None) -> "asyncpg.Connection[Any]":
+        """A statement of it may take `longest` seconds. Raises DatabaseUnavailable."""
+        bound = self._timeout if longest is None else longest
         try:
             return await asyncpg.connect(
                 self._url,
                 target_session_attrs=self._wanted,
                 timeout=self._timeout,
-                command_timeout=self._timeout,
+                command_timeout=bound,
                 statement_cache_size=_STATEMENTS,
                 max_cached_statement_lifetime=0,
                 server_settings={
                     "application_name": f"longshore {purpose}",
                     "synchronous_commit": "off" if purpose == "writer" else "on",
                     "default_transaction_isolation": "read committed",
-                    "lock_timeout": longest,
-                    "statement_timeout": longest,
-                    "idle_in_transaction_session_timeout": longest,
+                    "lock_timeout": _milliseconds(self._timeout),
+                    "statement_timeout": _milliseconds(bound),
+                    "idle_in_transaction_session_timeout": _milliseconds(self._timeout),
                 },
             )
         except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
@@ -410,6 +431,21 @@ class PostgresDatabase:
         finally:
             connection.terminate()
 
+    # -- the schema
+
+    @contextlib.asynccontextmanager
+    async def altering(self) -> AsyncIterator[Alteration]:
+        if self._closed:
+            raise DatabaseUnavailable("the database is closed")
+        connection = await self._connect("migration", longest=_LONGEST)
+        try:
+            alteration = _PostgresAlteration(connection, self._patience)
+            await alteration.take_turn()
+            yield alteration
+        finally:
+            with contextlib.suppress(*_AWAY):
+                await connection.close(timeout=1.0)
+
     async def close(self) -> None:
         if self._closed:
             return
@@ -428,6 +464,68 @@ class PostgresDatabase:
                     await connection.close(timeout=1.0)
                 except _AWAY:
                     connection.terminate()
+
+
+class _PostgresAlteration:
+    """Transactions on a connection of its own, each tried until it gets its locks."""
+
+    def __init__(self, connection: "asyncpg.Connection[Any]", patience: float) -> None:
+        self._connection = connection
+        self._session = _Session(connection)
+        self._patience = patience
+
+    async def take_turn(self) -> None:
+        """Wait until no other process changes the schema; nobody else does before this connection ends."""
+        try:
+            # if this process's machine goes away the server finds out, and the next one may begin
+            for setting, value in (("idle", 15), ("interval", 5), ("count", 3)):
+                await self._connection.execute(f"SET tcp_keepalives_{setting} = {value}")
+            async with asyncio.timeout(self._patience):
+                for pause in _pauses():
+                    if await self._connection.fetchval(_TAKE_ALTERING):
+                        return
+                    await asyncio.sleep(pause)
+        except TimeoutError as error:
+            raise DatabaseUnavailable(
+                f"another process has been changing the schema for {self._patience:.0f} seconds: try again when it is done"
+            ) from error
+        except _AWAY as error:
+            raise _unavailable(error) from error
+
+    async def run(self, unit: Callable[[], Unit[T]], *, apart: bool = False) -> T:
+        until = asyncio.get_running_loop().time() + self._patience
+        try:
+            if apart:  # nobody waits behind what it waits for
+                await self._connection.execute("SET lock_timeout = 0")
+                return await _drive(self._session, unit())
+            await self._connection.execute(f"SET lock_timeout = {_milliseconds(_YIELD)!r}")
+            for pause in _pauses():
+                try:
+                    async with self._connection.transaction():
+                        return await _drive(self._session, unit())
+                except (asyncpg.LockNotAvailableError, *_AGAIN) as error:
+                    if asyncio.get_running_loop().time() > until:
+                        raise DatabaseUnavailable(
+                            f"others have held what a migration has to lock for {self._patience:.0f} seconds (a backup, a long "
+                            "transaction: see pg_stat_activity): try again when they are done"
+                        ) from error
+                await asyncio.sleep(pause)
+        except (*_AWAY, *_FULL) as error:
+            raise _unavailable(error) from error
+        raise AssertionError("pauses have no end")
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between attempts, more and more, never the same for two who began at once."""
+    longest = 0.25
+    while True:
+        yield random.uniform(longest / 2, longest)  # noqa: S311 - no secret
+        longest = min(longest * 1.5, 5.0)
+
+
+def _milliseconds(seconds: float) -> str:
+    """As PostgreSQL's settings have it."""
+    return f"{int(seconds * 1000)}ms"
 
 
 class _PostgresSnapshot:

@@ -60,9 +60,9 @@ def tables(schema: int) -> Mapping[str, Table]:
     """All tables after the migration `schema`, by name, in the order in which they were made."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.execute("CREATE TABLE migrations (number INTEGER PRIMARY KEY, applied_at DOUBLE PRECISION)")
-        for number, (_, statements) in migrations().items():
+        for number, migration in migrations().items():
             if number <= schema:
-                for statement in statements:
+                for statement in migration.statements:
                     connection.execute(statement.format_map(SqliteDatabase.vocabulary))
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid").fetchall()
         return {name: _table(connection, name) for (name,) in names}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from base.clock import Clock
-from store.database import Database, Row, Sealed, Snapshot, Unit
+from store.database import Alteration, Database, Row, Sealed, Snapshot, Unit
 
 T = TypeVar("T")
 
@@ -72,6 +72,9 @@ class Heeding:
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         return self._database.snapshot()
 
+    def altering(self) -> AbstractAsyncContextManager[Alteration]:
+        return self._database.altering()
+
     async def close(self) -> None:
         await self._database.close()
 
@@ -98,6 +101,9 @@ class Unwritable:
 
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         return self._database.snapshot()
+
+    def altering(self) -> AbstractAsyncContextManager[Alteration]:
+        raise Sealed(self._reason)
 
     async def close(self) -> None:
         await self._database.close()

@@ -30,7 +30,7 @@ from typing import Any, Generic, TypeVar
 
 from base.disk import Doubtful, is_doubtful, sync_directory, sync_file, trust_again
 from base.threads import Threads
-from store.database import DatabaseFull, DatabaseUnavailable, Row, Sealed, Snapshot, Unit
+from store.database import Alteration, DatabaseFull, DatabaseUnavailable, Row, Sealed, Snapshot, Unit
 from store.seals import LOOK
 
 T = TypeVar("T")
@@ -127,7 +127,11 @@ class SqliteDatabase:
         self._thread = threading.Thread(target=self._write_loop, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    vocabulary: Mapping[str, str] = {"clustered": "WITHOUT ROWID"}
+    vocabulary: Mapping[str, str] = {
+        "clustered": "WITHOUT ROWID",
+        "concurrently": "",
+        "columns": "SELECT name FROM pragma_table_info(?)",
+    }
 
     async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         if self._closed:
@@ -179,6 +183,10 @@ class SqliteDatabase:
         finally:
             await threads.run(connection.close)
             await threads.close()
+
+    @asynccontextmanager
+    async def altering(self) -> AsyncIterator[Alteration]:
+        yield _SqliteAlteration(self)
 
     async def close(self) -> None:
         if self._closed:
@@ -341,6 +349,16 @@ class SqliteDatabase:
                     self._keeper.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         except (sqlite3.Error, OSError):  # a full or failing disk: the log keeps what it has, the next look tries again
             return
+
+
+class _SqliteAlteration:
+    """Units like others: nobody reads what they lock, writers wait for them as for each other."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def run(self, unit: Callable[[], Unit[T]], *, apart: bool = False) -> T:  # noqa: ARG002 - all of it is atomic
+        return await self._database.write(unit)
 
 
 class _SqliteSnapshot:

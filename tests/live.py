@@ -67,8 +67,11 @@ class LiveServer:
         arguments: Sequence[str] = (),
         scheme: str = "http",
         region: str = "us-east-1",
+        source: Path = ROOT,
     ) -> None:
+        """`source` is where the program lies: another release of it, where it is not this one."""
         self.directory = directory
+        self.source = source
         self.data = directory / "data"
         self.log = directory / "server.log"
         self.settings = {**(BACKING.settings(directory) if BACKING is not None else {}), **(settings or {})}
@@ -102,7 +105,7 @@ class LiveServer:
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("LONGSHORE_", "AWS_"))}
         chosen = {f"LONGSHORE_{key.upper().replace('.', '__')}": value for key, value in self.settings.items()}
-        return {**kept, **chosen, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        return {**kept, **chosen, "PYTHONPATH": str(self.source), "PYTHONUNBUFFERED": "1"}
 
     def start(self) -> Self:
         """Returns once the server answers that it is ready; raises AssertionError with its log when it does not."""

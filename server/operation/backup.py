@@ -11,7 +11,7 @@ from auth.audit.record import stamp
 from auth.secrets import ServerKeyInvalid, Vault
 from base.ids import new_uuid
 from config.settings import Settings
-from registry.backup import Backup, Backups, find_backup, list_backups, read_rows, verify_backup
+from registry.backup import SINCE, Backup, Backups, find_backup, list_backups, read_rows, verify_backup
 from registry.intake import Intake
 from registry.restore import Restored, restore
 from server.first import read_server_keys
@@ -80,7 +80,7 @@ def _backup(settings: Settings, options: argparse.Namespace) -> int:
 async def _make(settings: Settings, options: argparse.Namespace) -> int:
     archive = open_archive(settings, options.place)
     try:
-        async with existing_database(settings) as database:
+        async with existing_database(settings, since=SINCE) as database:
             blobs = open_blobs(settings, ids=new_uuid, clock=time.time)
             try:
                 with Display() as display:

@@ -16,7 +16,7 @@ import pytest
 
 from store.database import Database, DatabaseFull, DatabaseUnavailable, Sealed, Unit
 from store.leases import Lease, LeaseLost, drop_lease, take_lease
-from store.migrate import MigrationMissing, migrate, migrations
+from store.migrate import migrate, migrations
 from store.postgres import PostgresDatabase
 from store.seals import LOOK_AGAIN, Heeding, Unwritable, Watch, break_seal, list_seals, put_seal
 from store.sqlite import SqliteDatabase
@@ -615,66 +615,6 @@ async def test_the_log_begins_at_its_start_again(sqlite_place: SqlitePlace, monk
         await process.write(lambda number=number: insert(f"{number:05}" * 50), durable=number % 5 == 0)  # type: ignore[misc]
     assert sqlite_place.path.with_name(sqlite_place.path.name + "-wal").stat().st_size < 1_500_000
     assert len(await names(other)) == 600
-
-
-# -- migrations
-
-
-async def test_migrations_are_applied_once_and_named(place: Place[Any]):
-    database = place.open()
-    expected = [name for name, _ in migrations().values()]
-    assert await migrate(database, now=5.0) == expected
-    assert await migrate(database, now=6.0) == []
-    assert await migrate(place.open(), now=7.0) == []
-    applied = await database.fetch("SELECT number, applied_at FROM migrations ORDER BY number")
-    assert applied == [(number, 5.0) for number in migrations()]
-
-
-def test_two_that_migrate_at_once_do_it_once(place: Place[Any]):
-    results: list[list[str]] = []
-    barrier = threading.Barrier(4)
-
-    async def run() -> None:
-        barrier.wait(PATIENCE)
-        database = place.make()
-        try:
-            results.append(await migrate(database, now=1.0))
-        finally:
-            await database.close()
-
-    threads = [threading.Thread(target=lambda: asyncio.run(run())) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)
-    assert sorted(results, key=len) == [[], [], [], [name for name, _ in migrations().values()]]
-
-
-async def test_a_schema_of_a_newer_release_is_refused(place: Place[Any]):
-    database = place.open()
-    await migrate(database, now=1.0)
-    await database.write(lambda: iter_once("INSERT INTO migrations (number, applied_at) VALUES (9999, 2)"))
-    with pytest.raises(MigrationMissing, match=r"9999.*newer release"):
-        await migrate(database, now=3.0)
-
-
-async def test_a_migration_that_fails_leaves_nothing(sqlite_place: SqlitePlace, monkeypatch: pytest.MonkeyPatch):
-    database = sqlite_place.open()
-    broken = {1: ("0001_good.sql", ["CREATE TABLE good (a BIGINT)"]), 2: ("0002_bad.sql", ["CREATE TABLE bad (("])}
-    monkeypatch.setattr("store.migrate.migrations", lambda: broken)
-    with pytest.raises(sqlite3.OperationalError):
-        await migrate(database, now=1.0)
-    assert await database.fetch("SELECT name FROM sqlite_master") == []
-
-
-def test_migrations_are_numbered_without_a_gap_and_only_add():
-    found = migrations()
-    assert list(found) == list(range(1, len(found) + 1))
-    for name, statements in found.values():
-        assert statements, name
-        for statement in statements:
-            assert statement.split()[0] in {"CREATE", "INSERT", "UPDATE", "ALTER"}, f"{name}: {statement[:60]}"
-            assert not {"DROP", "RENAME"} & set(statement.upper().split()), f"{name}: {statement[:60]}"
 
 
 # -- leases

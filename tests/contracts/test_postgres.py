@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from store.database import Database, DatabaseUnavailable, Unit
-from store.migrate import migrate, migrations
 from store.postgres import PostgresDatabase, translate
 from tests import require
 from tests.contracts.test_databases import PATIENCE, create, insert, names
@@ -194,16 +193,6 @@ async def test_a_caller_that_is_cancelled_leaves_the_others_alone(database: Post
     writing[2].cancel()
     await asyncio.gather(*writing[:2], *writing[3:])
     assert set(await names(database)) >= {"0", "1", "3", "4"}
-
-
-async def test_a_failed_migration_leaves_nothing(database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch):
-    broken = {1: ("0001_good.sql", ["CREATE TABLE good (a BIGINT)"]), 2: ("0002_bad.sql", ["CREATE TABLE bad (("])}
-    monkeypatch.setattr("store.migrate.migrations", lambda: broken)
-    with pytest.raises(Exception, match="syntax error"):
-        await migrate(database, now=1.0)
-    assert await database.fetch("SELECT to_regclass('good')") == [(None,)]
-    monkeypatch.undo()
-    assert len(await migrate(database, now=1.0)) == len(migrations())
 
 
 def test_text_is_compared_by_its_bytes_and_places_are_numbered():

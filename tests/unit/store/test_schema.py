@@ -36,8 +36,8 @@ def test_tables_are_those_of_the_migrations_with_their_keys():
     found = tables(newest())
     made = {
         name
-        for _, statements in migrations().values()
-        for text in statements
+        for migration in migrations().values()
+        for text in migration.statements
         for name in re.findall(r"CREATE TABLE (\w+)", text)
     }
     assert found.keys() == made | {"migrations"}
