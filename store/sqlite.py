@@ -95,6 +95,16 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def _make(path: Path) -> None:
+    """An empty file for nobody else, where there is none; SQLite gives its log the same mode. Raises DatabaseUnavailable."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return  # and is not opened: closing it again would drop the locks that SQLite holds on it in this process
+    except OSError as error:
+        raise DatabaseUnavailable(f"the database `{path}` cannot be opened: {error.strerror}") from error
+
+
 class SqliteDatabase:
     """One file and its writer. Implements `store.database.Database`."""
 
@@ -110,6 +120,7 @@ class SqliteDatabase:
         try:
             # two that turn a new file to WAL mode at once would find it locked, and SQLite waits for neither
             with _locked(self._lock):
+                _make(path)
                 self._writer = connect(path)
                 self._reader = connect(path, readonly=True)
                 self._keeper = connect(path)
