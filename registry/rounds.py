@@ -195,7 +195,7 @@ class Rounds:
             await self._let_go()
             return _LOOK
         except asyncio.CancelledError:
-            await self._let_go()
+            await self._hand_on()
             raise
         except BaseException:
             await self._give_up()
@@ -204,9 +204,7 @@ class Rounds:
     async def stop(self) -> None:
         """Leave off what is under way, for another process to go on with."""
         if self._under_way:
-            await self._let_go()
-            with suppress(DatabaseFull, DatabaseUnavailable, Sealed):
-                await self._lease.drop()
+            await self._hand_on()
 
     async def run(self, kinds: Sequence[Kind]) -> AsyncGenerator[tuple[Kind, Collected, float], None]:
         """Do these now, whoever was at it: yields again and again what was done so far, and for how long to rest.
@@ -229,6 +227,9 @@ class Rounds:
         except (LeaseLost, Sealed):
             await self._let_go()
             raise
+        except (asyncio.CancelledError, GeneratorExit):
+            await self._hand_on()
+            raise
         except BaseException:
             await self._give_up()
             raise
@@ -237,9 +238,13 @@ class Rounds:
         """Keep others from the work for so long: yields for how long to rest, again and again. Raises LeaseLost."""
         await self._lease.take(seize=True)
         self._rest = seconds
-        while self._rest:
-            yield self._breathe()
-            await self._lease.keep()
+        try:
+            while self._rest:
+                yield self._breathe()
+                await self._lease.keep()
+        except (asyncio.CancelledError, GeneratorExit):
+            await self._hand_on()
+            raise
 
     def _breathe(self) -> float:
         """Seconds of the rest until the lease is to be renewed; they are taken off it."""
@@ -350,6 +355,12 @@ class Rounds:
         for work in works:
             if work.steps is not None:
                 await work.steps.aclose()
+
+    async def _hand_on(self) -> None:
+        """Another process goes on with what is under way, at once."""
+        await self._let_go()
+        with suppress(DatabaseFull, DatabaseUnavailable, Sealed):
+            await self._lease.drop()
 
     async def _give_up(self) -> None:
         """It failed: another try when the next one is due, by whoever comes first."""

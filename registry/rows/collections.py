@@ -97,7 +97,8 @@ async def list_graces(
     """
     rows = await database.fetch(
         "SELECT r.kept_at, r.repository_id, r.digest, CASE WHEN EXISTS (SELECT 1 FROM repository_blobs o "
-        "WHERE o.digest = r.digest AND (o.kept_at >= ? OR o.repository_id < r.repository_id) "
+        "WHERE o.digest = r.digest AND (o.kept_at >= ? OR o.repository_id < r.repository_id OR EXISTS ("
+        "SELECT 1 FROM manifest_references f WHERE f.repository_id = o.repository_id AND f.digest = o.digest)) "
         f"AND NOT EXISTS ({_IS_DELETED} o.repository_id)) THEN NULL ELSE b.size END "
         "FROM repository_blobs r JOIN blobs b ON b.digest = r.digest WHERE r.kept_at < 1e14 AND r.kept_at < ? "
         "AND r.kept_at >= ? AND (r.kept_at, r.repository_id, r.digest) > (?, ?, ?) "

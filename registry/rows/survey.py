@@ -86,9 +86,11 @@ class LoneReferrer:
 async def list_lone_referrers(
     database: Database, *, before: float, after: tuple[float, int, str, str], limit: int
 ) -> Sequence[LoneReferrer]:
-    """Whose subject was deleted before `before`, without tags, and not part of an index; in the order of its fields."""
+    """Of existing repositories, whose subject was deleted before `before`, without tags, and not part of an index; in the
+    order of its fields."""
     rows = await database.fetch(
         "SELECT d.deleted_at, d.repository_id, d.digest, m.digest FROM deleted_subjects d "
+        "JOIN repositories p ON p.id = d.repository_id "
         "JOIN manifests m ON m.repository_id = d.repository_id AND m.subject = d.digest "
         "WHERE d.deleted_at < ? AND d.deleted_at >= ? "
         "AND (d.deleted_at, d.repository_id, d.digest, m.digest) > (?, ?, ?, ?) "

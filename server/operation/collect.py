@@ -5,6 +5,7 @@ import asyncio
 import json
 import sys
 import time
+from contextlib import aclosing
 from typing import Any
 
 from base.ids import new_uuid
@@ -94,23 +95,25 @@ async def _wait_and_free(rounds: Rounds, seconds: float, total: dict[Kind, Colle
     """Free what the first round gave up, too; nobody else does it in between."""
     first = total["round"]
     display(Progress("waiting for readers of what was given up"))
-    async for rest in rounds.wait(seconds):
-        await asyncio.sleep(rest)
+    async with aclosing(rounds.wait(seconds)) as rests:
+        async for rest in rests:
+            await asyncio.sleep(rest)
     await _run(rounds, ("round",), total, display)
     first.reclaimed.add_all(total["round"].reclaimed.amounts)
     total["round"] = first
 
 
 async def _run(rounds: Rounds, kinds: tuple[Kind, ...], total: dict[Kind, Collected], display: Display) -> None:
-    async for kind, done, rest in rounds.run(kinds):
-        total[kind] = done
-        rows = done.uploads + done.purged + done.referrers + done.unlinked
-        freed = done.reclaimed.total
-        if freed.items:
-            display(Progress("things freed", freed.items, bytes=freed.bytes))
-        else:
-            display(Progress(f"{kind}: rows taken away", rows))
-        await asyncio.sleep(rest)
+    async with aclosing(rounds.run(kinds)) as steps:
+        async for kind, done, rest in steps:
+            total[kind] = done
+            rows = done.uploads + done.purged + done.referrers + done.unlinked
+            freed = done.reclaimed.total
+            if freed.items:
+                display(Progress("things freed", freed.items, bytes=freed.bytes))
+            else:
+                display(Progress(f"{kind}: rows taken away", rows))
+            await asyncio.sleep(rest)
 
 
 async def _look(settings: Settings, options: argparse.Namespace) -> None:

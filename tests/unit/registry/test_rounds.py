@@ -342,6 +342,18 @@ async def test_of_two_commands_the_later_one_goes_on(
     assert (one.said, two.did("round")[0].unlinked) == ([], 3)
 
 
+@pytest.mark.parametrize("waiting", [False, True])
+async def test_a_command_that_is_interrupted_leaves_the_work_to_the_next_at_once(
+    house: House, repository: Repository, clock: Time, one: Process, two: Process, waiting: bool
+):
+    await abandoned(house, repository, 3)
+    async with aclosing(one.rounds.wait(600.0) if waiting else one.rounds.run(("round",))) as steps:
+        await anext(steps)
+    assert await holder(house) == ""
+    await two.until_idle(clock)
+    assert [done.unlinked for done in two.did("round")] == [3]
+
+
 async def test_nobody_else_collects_while_a_command_waits(
     house: House, repository: Repository, clock: Time, one: Process, two: Process
 ):
