@@ -79,6 +79,7 @@ async def _run(settings: Settings, options: argparse.Namespace, show: Callable[[
         blobs = open_blobs(settings, ids=new_uuid, clock=time.time)
         saving = _Saving(path)
         try:
+            await blobs.probe()  # of a store that is not the registry's all bytes would be missing
             with Display() as display:
 
                 def found(finding: Finding) -> None:

@@ -114,20 +114,19 @@ class BucketArchive:
     async def _pages(self, operation: str, **parameters: Any) -> AsyncIterator[dict[str, Any]]:
         paginator = self._client.get_paginator(operation)
         pages = iter(paginator.paginate(Bucket=self._settings.bucket, **parameters))
-        while (page := await self._threads.run(_asking, lambda: next(pages, None), "")) is not None:
+        while (page := await self._threads.run(self._asking, lambda: next(pages, None), "")) is not None:
             yield page
 
     async def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One request, on a thread. Raises BytesMissing, NoRoom, StoreUnavailable."""
         request = getattr(self._client, operation)
         key = parameters.get("Key", "")
-        return await self._threads.run(_asking, lambda: request(Bucket=self._settings.bucket, **parameters), key)
+        return await self._threads.run(self._asking, lambda: request(Bucket=self._settings.bucket, **parameters), key)
 
-
-def _asking(request: Callable[[], T], key: str) -> T:
-    try:
-        return request()
-    except botocore.exceptions.ClientError as error:
-        raise translated(error, key) from error
-    except (botocore.exceptions.BotoCoreError, OSError) as error:
-        raise StoreUnavailable(f"the bucket does not answer: {error}") from error
+    def _asking(self, request: Callable[[], T], key: str) -> T:
+        try:
+            return request()
+        except botocore.exceptions.ClientError as error:
+            raise translated(error, key, self._settings.bucket) from error
+        except (botocore.exceptions.BotoCoreError, OSError) as error:
+            raise StoreUnavailable(f"the bucket does not answer: {error}") from error

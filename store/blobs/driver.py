@@ -196,7 +196,7 @@ class BlobDriver(Protocol):
         ...
 
     async def probe(self) -> None:
-        """Returns where the store answers. Raises StoreUnavailable, BytesMissing where there is no such store."""
+        """Returns where the store is there and answers. Raises StoreUnavailable."""
         ...
 
     async def free_space(self) -> int | None:

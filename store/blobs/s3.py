@@ -71,7 +71,7 @@ _SLOWEST = 256 * 1024
 """Bytes a second at least."""
 _SKIPPED = 16
 """Part numbers left to each turn that did not end well: its writer may still be at it."""
-_GONE = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload", "NoSuchBucket"})
+_GONE = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload"})
 _FULL = frozenset({"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "EntityTooLarge"})
 
 
@@ -295,13 +295,13 @@ class S3Blobs:
         doomed = {"Objects": [{"Key": path} for path in paths], "Quiet": True}
         try:
             answer = await self.call("delete_objects", Delete=doomed)
+        except _NoBucket:  # or a server that knows no such request
+            return None
         except StoreUnavailable as error:
             if isinstance(error, _Refused) and error.status in _NO_SUCH_CALL:
                 self._deletes_many = False
                 return None
             return dict.fromkeys(paths, error)
-        except BytesMissing:
-            return None
         return {
             error["Key"]: StoreUnavailable(f"the bucket does not delete: {error.get('Code')}")
             for error in answer.get("Errors", ())
@@ -353,7 +353,7 @@ class S3Blobs:
             found: dict[str, Any] = getattr(self._client, operation)(Bucket=self._settings.bucket, **parameters)
             return found
         except botocore.exceptions.ClientError as error:
-            raise translated(error, parameters.get("Key", "")) from error
+            raise translated(error, parameters.get("Key", ""), self._settings.bucket) from error
         except (botocore.exceptions.BotoCoreError, OSError) as error:
             raise StoreUnavailable(f"the bucket does not answer: {error}") from error
 
@@ -597,7 +597,7 @@ class S3Blobs:
             try:
                 return next(pages, None)
             except botocore.exceptions.ClientError as error:
-                raise translated(error, parameters.get("Key", "")) from error
+                raise translated(error, parameters.get("Key", ""), self._settings.bucket) from error
             except (botocore.exceptions.BotoCoreError, OSError) as error:
                 raise StoreUnavailable(f"the bucket does not answer: {error}") from error
 
@@ -783,6 +783,10 @@ class _Refused(StoreUnavailable):
         self.status = status
 
 
+class _NoBucket(StoreUnavailable):
+    """Which says nothing of what may be in it."""
+
+
 def _feed(pieces: Sequence[bytes], hashes: Sequence[Hash]) -> None:
     for running in hashes:
         for piece in pieces:
@@ -817,10 +821,12 @@ def _stage_of(made: str) -> str:
     return f"s/{made.partition('.')[0].partition('~')[0]}"
 
 
-def translated(error: botocore.exceptions.ClientError, path: str) -> Exception:
-    """What S3 said, as the law says it."""
+def translated(error: botocore.exceptions.ClientError, path: str, bucket: str) -> Exception:
+    """What S3 said, as the law says it. `path` is empty where the bucket itself was asked."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code == "NoSuchBucket" or (status == 404 and not path):
+        return _NoBucket(f"the bucket `{bucket}` is not there")
     if code in _GONE or status == 404:
         return BytesMissing(path)
     if code in {"InvalidRange", "416"}:
@@ -847,6 +853,8 @@ def connect(settings: S3Settings) -> Any:
             "aws_secret_access_key": settings.secret_access_key,
         }
     config = botocore.config.Config(
+        # AWS_ENDPOINT_URL of a shell in which somebody works with the registry is the registry
+        ignore_configured_endpoint_urls=True,  # type: ignore[call-arg] # which the stubs do not know
         signature_version="s3v4",
         connect_timeout=settings.connect_timeout,
         read_timeout=settings.read_timeout,

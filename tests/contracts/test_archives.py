@@ -10,8 +10,9 @@ import pytest
 from store.archive import Archive, ArchiveUnusable, put_whole, read_whole
 from store.archive.bucket import BucketArchive
 from store.archive.directory import DirectoryArchive
-from store.blobs.driver import BytesMissing
+from store.blobs.driver import BytesMissing, StoreUnavailable
 from tests.rooms import patterned, quick_directory
+from tests.s3 import S3Server
 
 
 @pytest.fixture
@@ -121,3 +122,12 @@ async def test_nobody_else_reads_what_lies_in_a_directory(place: Path):
     await archive.close()
     assert (place / "archive").stat().st_mode & 0o777 == 0o700
     assert (place / "archive" / "a" / "b").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_bucket_that_is_not_there_is_named(s3: S3Server):
+    archive = BucketArchive(replace(s3.new_bucket(), bucket="nowhere"))
+    with pytest.raises(StoreUnavailable, match="the bucket `nowhere` is not there"):
+        await names(archive)
+    with pytest.raises(StoreUnavailable, match="the bucket `nowhere` is not there"):
+        await put_whole(archive, "name", b"x")
+    await archive.close()

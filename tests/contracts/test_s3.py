@@ -288,6 +288,35 @@ async def test_a_server_that_is_not_there_is_unavailable(bucket: S3Settings):
     await nowhere.close()
 
 
+async def test_of_a_bucket_that_is_not_there_nothing_is_missing(bucket: S3Settings):
+    """Or a wrong name in the settings would make an inspection forget every blob, and a collector every object."""
+    nowhere = S3Blobs(replace(bucket, bucket="nowhere"), ids=new_uuid)
+    for asked in (
+        nowhere.probe(),
+        nowhere.open("t/x.1"),
+        nowhere.delete("t/x.1"),
+        put(nowhere, b"bytes"),
+        put(nowhere, patterned(PART)),
+        anext(nowhere.inventory(before=float("inf"))),
+    ):
+        with pytest.raises(StoreUnavailable, match="the bucket `nowhere` is not there"):
+            await asked
+    failures = await nowhere.delete_many(["t/x.1", "o/y"])
+    assert failures.keys() == {"t/x.1", "o/y"}
+    assert all(isinstance(error, StoreUnavailable) for error in failures.values())
+    await nowhere.close()
+
+
+async def test_the_environment_of_those_who_use_the_registry_names_no_bucket(
+    bucket: S3Settings, monkeypatch: pytest.MonkeyPatch
+):
+    """They tell the AWS tools where the registry is by it, in the shell in which it is run, too."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    aws = S3Blobs(replace(bucket, endpoint_url=""), ids=new_uuid)
+    assert "amazonaws.com" in aws._client.meta.endpoint_url
+    await aws.close()
+
+
 async def test_an_outage_is_over_when_it_is_over(bucket: S3Settings, s3: S3Server):
     impatient = S3Blobs(replace(bucket, attempts=1), ids=new_uuid)
     key = await put(impatient, patterned(1000))

@@ -10,6 +10,7 @@ from registry.fsck.finding import Kind
 from tests.live import LiveServer
 from tests.operation.registries import Load, begin, push_image, run, server_of
 from tests.operation.test_backup_live import wait_for
+from tests.postgres import PostgresServer
 from tests.s3 import S3Server
 from tests.wire.client import Client, digest_of
 
@@ -52,6 +53,19 @@ def test_a_lost_layer_is_named_and_pushing_it_again_heals(tmp_path: Path, reques
         push_image(client, "team/app", "v1", LAYER, b"another layer")
         assert run(server, "fsck").splitlines()[-1] == "all is well"
         assert client("GET", f"/v2/team/app/blobs/{digest_of(LAYER)}").body == LAYER
+
+
+def test_settings_that_name_another_bucket_make_nothing_of_this_one_lost(
+    tmp_path: Path, postgres: PostgresServer, s3: S3Server
+):
+    with server_of(tmp_path, postgres=postgres, s3=s3) as server, Client(server) as client:
+        push_image(client, "team/app", "v1", LAYER)
+        own = server.settings["storage.s3_bucket"]
+        server.settings["storage.s3_bucket"] = "nowhere"
+        for command in (("fsck",), ("fsck", "--repair")):
+            assert run(server, *command, expected=2) == "longshore: the bucket `nowhere` is not there\n"
+        server.settings["storage.s3_bucket"] = own
+        assert run(server, "fsck").splitlines()[-1] == "all is well"
 
 
 def test_an_inspection_beside_a_load_of_pushes_finds_nothing(tmp_path: Path):
