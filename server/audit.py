@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import sys
 import time
 from typing import Any
 
@@ -73,6 +74,8 @@ def _show(settings: Settings, options: argparse.Namespace) -> int:
                 shown += 1
                 if shown == options.limit:
                     break
+        if not shown and options.format == "text":
+            print("longshore: no decision on record is like that", file=sys.stderr)
 
     with quiet_pipe():
         asyncio.run(run())

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from auth.iam.operations import OPERATIONS as IAM
+from auth.organizations.operations import OPERATIONS as ORG
+from auth.sts.operations import OPERATIONS as STS
 from aws.model import Models
 from config.settings import load_settings
 from registry.ecr.operations import OPERATIONS as ECR
@@ -81,5 +83,20 @@ def test_every_operation_of_a_service_is_in_the_document_as_served_or_as_not(
     section = (TREE / "docs/compatibility.md").read_text().partition(f"\n{title}:\n")[2]
     served, out = re.findall(r"operations that are (?:not )?served \|\n((?:\|.*\n)+)", section)[:2]
     named = [re.findall(r"\b[A-Z][a-z]+[A-Z]\w+\b", table) for table in (served, out)]
+    assert sorted(named[0]) == sorted(row.name for row in rows)
+    assert sorted(named[1]) == sorted(Models().service(service).operations - set(named[0]))
+
+
+@pytest.mark.parametrize(
+    ("service", "start", "end", "rows"),
+    [
+        ("sts", "Of STS:", "- Temporary credentials", STS),
+        ("organizations", "Of Organizations:", "- Service control", ORG),
+    ],
+)
+def test_every_operation_of_a_small_service_is_named_once(service: str, start: str, end: str, rows: tuple[Any, ...]):
+    text = (TREE / "docs/compatibility.md").read_text()
+    served, _, out = text[text.index(start) : text.index(end)].partition("Not served:")
+    named = [re.findall(r"\b[A-Z][a-z]+[A-Z]\w+\b", part) for part in (served, out)]
     assert sorted(named[0]) == sorted(row.name for row in rows)
     assert sorted(named[1]) == sorted(Models().service(service).operations - set(named[0]))

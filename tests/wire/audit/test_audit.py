@@ -67,6 +67,11 @@ def test_what_is_asked_for_is_shown_and_no_more(past: Past):
         assert len(decisions(past.server, *arguments)) == count, arguments
 
 
+def test_who_asks_for_what_is_not_on_record_is_told_so(past: Past):
+    done = past.server.longshore("audit", "--principal", "nobody-like-that")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "longshore: no decision on record is like that\n")
+
+
 def test_whoever_reads_may_stop_reading(past: Past):
     command = shlex.join([sys.executable, "-m", "server", "audit", "--limit", "0", "--data", str(past.server.data)])
     done = subprocess.run(
