@@ -3,8 +3,8 @@
 The states of an upload are few: it stands at `received` bytes under a turn, until it is finished, cancelled or expired.
 Whoever brings bytes compares where it stands, streams, and advances it by comparing again; who loses that race gets
 OffsetWrong, and nothing that it wrote counts. Nothing is held while the network is read. Up to 256 KiB are collected
-before anything is claimed, so the usual small blob costs one row written when it starts, one when it arrives, and one,
-durable, when it is finished.
+before anything is claimed (fewer of a body that is known to have more), so the usual small blob costs one row written
+when it starts, one when it arrives, and one, durable, when it is finished.
 
     begin -> (received 0, turn 0) -- receive --> (received n, turn t+1) -- receive --> ... -- finish --> a blob
                                                     `-- cancel, expire --> condemned
@@ -17,7 +17,7 @@ bytes after it, whatever the row says of them.
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Protocol
@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 FIRST_READ = 256 * 1024
 """Bytes that are collected in memory before an upload is claimed."""
 BATCH = 1024 * 1024
-"""Bytes that are hashed and written at a time."""
+"""Bytes that are hashed and written at a time, the next ones being read; fewer, and one after the other, where many do so."""
+_LEAST = 64 * 1024
+_IN_HAND = 4 * 1024 * 1024
+"""Bytes of batches, about, that a process has in hand."""
 NO_PART = 2**62
 _REMEMBERED = 512
 _SPACE_AGE = 0.1
@@ -80,6 +83,8 @@ class Uploads:
         self._reserve = reserve
         self._hashes: OrderedDict[str, _Remembered] = OrderedDict()
         self._space: tuple[float, int | None] = (0.0, None)
+        self._streaming = 0
+        """Bodies that are being read."""
 
     async def begin(self, repository_id: int, principal: str, *, algorithm: str = CANONICAL) -> Upload:
         """Open a session. Raises StorageFull, DigestMalformed (unknown algorithm), UploadUnknown (repository gone)."""
@@ -212,14 +217,16 @@ class Uploads:
         if offset is not None and offset != upload.received:
             raise _elsewhere(upload)
         await self.check_space(body.length or 0)
-        pieces = await body.read(FIRST_READ)
+        large = body.length is not None and body.length > FIRST_READ
+        asked = _LEAST if large else FIRST_READ
+        pieces = await body.read(asked)
         size = sum(map(len, pieces))
         if size == 0 and last and not body.length:
             return upload
         if algorithm is not None and algorithm != upload.algorithm and upload.received == 0:
             upload = replace(upload, algorithm=algorithm, digest=f"{algorithm}:{new_hash(algorithm).hexdigest()}")
         turn = upload.turn + 1
-        in_file = size >= FIRST_READ or upload.received > 0
+        in_file = large or size >= FIRST_READ or upload.received > 0
         if in_file:  # bytes are about to go where another writer might be writing: take the turn first
             await self._claim(upload)
         running = self._running(upload)
@@ -231,7 +238,7 @@ class Uploads:
         except NoRoom as error:
             raise StorageFull(str(error)) from error
         try:
-            received, staged = await _stream(writer, pieces, body, hashes, self._take_space)
+            received, staged = await self._stream(writer, pieces, asked, body, hashes)
         except Fenced:
             raise await self._lost(upload) from None
         except NoRoom as error:
@@ -272,6 +279,44 @@ class Uploads:
         if running is not None:
             self._remember(moved, running)
         return moved
+
+    async def _stream(
+        self, writer: Writer, first: list[bytes], asked: int, body: Body, hashes: Sequence["_Hash"]
+    ) -> tuple[int, str]:
+        """Write `first` and the rest of the body, reading the next batch while one is written. (bytes, staged name).
+
+        `first` is what came when `asked` bytes were, and is empty then: whoever called would hold it for as long as the
+        body comes.
+        """
+        pieces = first.copy()
+        first.clear()
+        received = 0
+        self._streaming += 1
+        try:
+            while pieces:
+                size = sum(map(len, pieces))
+                await self._take_space(size)
+                received += size
+                if size < asked:
+                    await writer.write(pieces, hashes)
+                    break
+                asked = max(_LEAST, min(BATCH, _IN_HAND // self._streaming))
+                if asked < BATCH // 4:  # and no more than one at a time
+                    await writer.write(pieces, hashes)
+                    pieces = []
+                    pieces = await body.read(asked)
+                    continue
+                writing = asyncio.ensure_future(writer.write(pieces, hashes))
+                try:
+                    pieces = await body.read(asked)
+                except BaseException:
+                    await asyncio.wait([writing])
+                    writing.exception()
+                    raise
+                await writing
+        finally:
+            self._streaming -= 1
+        return received, await writer.close()
 
     async def _claim(self, upload: Upload) -> None:
         now = self._clock()
@@ -343,33 +388,6 @@ class Uploads:
         self._hashes.move_to_end(upload.id)
         if len(self._hashes) > _REMEMBERED:
             self._hashes.popitem(last=False)
-
-
-async def _stream(
-    writer: Writer,
-    pieces: list[bytes],
-    body: Body,
-    hashes: Sequence["_Hash"],
-    take_space: Callable[[int], Awaitable[None]],
-) -> tuple[int, str]:
-    """Write `pieces` and the rest of the body, reading the next batch while one is written. (bytes, staged name)."""
-    received = 0
-    while pieces:
-        size = sum(map(len, pieces))
-        await take_space(size)
-        received += size
-        if received < FIRST_READ:
-            await writer.write(pieces, hashes)
-            break
-        writing = asyncio.ensure_future(writer.write(pieces, hashes))
-        try:
-            pieces = await body.read(BATCH)
-        except BaseException:
-            await asyncio.wait([writing])
-            writing.exception()
-            raise
-        await writing
-    return received, await writer.close()
 
 
 @cache

@@ -14,7 +14,8 @@ from store.archive.bucket import BucketArchive
 from store.archive.directory import DirectoryArchive
 from store.blobs.driver import BlobDriver
 from store.blobs.filesystem import FilesystemBlobs
-from store.blobs.s3 import S3Blobs, S3Settings
+from store.blobs.s3 import S3Blobs
+from store.bucket import S3Settings
 from store.database import Database, DatabaseUnavailable
 from store.migrate import migrate, read_schema, require_migrated
 from store.postgres import PostgresDatabase

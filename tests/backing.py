@@ -15,7 +15,8 @@ import asyncpg
 from base.ids import new_uuid
 from store.blobs.driver import BlobDriver
 from store.blobs.filesystem import FilesystemBlobs
-from store.blobs.s3 import S3Blobs, S3Settings
+from store.blobs.s3 import S3Blobs
+from store.bucket import S3Settings
 from store.database import Database
 from store.postgres import PostgresDatabase, translate
 from store.sqlite import SqliteDatabase
@@ -86,7 +87,6 @@ def open_blobs(settings: Mapping[str, str], data: Path) -> BlobDriver:
             endpoint_url=settings["storage.s3_endpoint_url"],
             access_key_id=settings["storage.s3_access_key_id"],
             secret_access_key=settings["storage.s3_secret_access_key"],
-            threads=4,
         ),
         ids=new_uuid,
     )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from store.blobs.s3 import S3Settings
+from store.bucket import S3Settings
 from tests.parts import built
 from tests.ports import free_port
 from tests.rooms import quick_directory
@@ -76,7 +76,6 @@ class S3Server:
             endpoint_url=self.url,
             access_key_id=ACCESS_KEY,
             secret_access_key=SECRET_KEY,
-            threads=8,
             read_timeout=10.0,
         )
 

@@ -18,7 +18,8 @@ from base.ids import new_uuid
 from store.blobs.driver import BlobDriver, BytesMissing, Fenced, NoRoom
 from store.blobs.filesystem import SMALL, FilesystemBlobs
 from store.blobs.memory import MemoryBlobs
-from store.blobs.s3 import S3Blobs, S3Settings
+from store.blobs.s3 import S3Blobs
+from store.bucket import S3Settings
 from tests.rooms import Time, patterned, quick_directory, read_key
 
 BLOCK = 4096
@@ -660,7 +661,7 @@ async def test_stock_has_everything_old_and_nothing_young(store: Store):
 
 async def test_taking_stock_goes_on_behind_a_place_in_any_process(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("store.blobs.filesystem._LOOKED_AT", 2)
-    monkeypatch.setattr("store.blobs.s3._LISTED", 2)
+    monkeypatch.setattr("store.bucket.LISTED", 2)
     driver = store.open()
     for number in range(5):
         await put(driver, patterned(5, number))

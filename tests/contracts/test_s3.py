@@ -3,9 +3,8 @@
 import hashlib
 import http.client
 import urllib.parse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,8 @@ from base.digest import Digest
 from base.ids import new_uuid
 from store.blobs import s3 as driver_module
 from store.blobs.driver import BytesMissing, Fenced, StoreUnavailable
-from store.blobs.s3 import MIN_PART, PART, S3Blobs, S3Settings, part_size
+from store.blobs.s3 import MIN_PART, PART, S3Blobs, part_size
+from store.bucket import Bytes, Refused, S3Settings
 from tests.contracts.test_blob_drivers import append, put
 from tests.rooms import patterned, read_key
 from tests.s3 import S3Server
@@ -51,12 +51,7 @@ class Traffic:
     def __init__(self, *drivers: S3Blobs) -> None:
         self.sent: list[tuple[str, int]] = []
         for driver in drivers:
-            driver._client.meta.events.register("before-send.s3", self._note)
-
-    def _note(self, request: Any, event_name: str, **_: object) -> None:
-        body = request.body
-        size = len(body) if isinstance(body, bytes) else 0 if body is None else int(request.headers["Content-Length"])
-        self.sent.append((event_name.rpartition(".")[2], size))
+            driver.bucket.watch = lambda operation, size: self.sent.append((operation, size))
 
     def count(self, operation: str) -> int:
         return sum(name == operation for name, _ in self.sent)
@@ -67,15 +62,16 @@ class Traffic:
 
 
 async def objects(driver: S3Blobs) -> list[str]:
-    found = await driver.call("list_objects_v2")
-    return sorted(entry["Key"] for entry in found.get("Contents", ()))
+    return sorted([entry.key async for page in driver.bucket.list_objects("") for entry in page])
 
 
 async def uploads(driver: S3Blobs) -> int:
-    return len((await driver.call("list_multipart_uploads")).get("Uploads", ()))
+    return len([entry async for page in driver.bucket.list_uploads("") for entry in page])
 
 
-@pytest.mark.parametrize("size", [MIN_PART - 1, MIN_PART, PART, PART + 1, 2 * PART + MIN_PART, 20 * MB + 7])
+@pytest.mark.parametrize(
+    "size", [MIN_PART - 1, MIN_PART, MIN_PART + 1, 2 * PART - 1, 2 * PART, 3 * PART + 1, 20 * MB + 7]
+)
 async def test_large_blobs_are_written_once_and_appear_under_their_key(blobs: S3Blobs, other: S3Blobs, size: int):
     traffic = Traffic(blobs, other)
     data = patterned(size)
@@ -195,7 +191,7 @@ async def test_parts_that_another_writer_changed_are_refused(blobs: S3Blobs, oth
     data = patterned(13 * MB)
     staged = await append(blobs, blobs.stage(), data)
     _, state = driver_module._read_name(staged)
-    await other.put_part(state, 1, patterned(PART, 7))
+    await other.put_part(state, 1, Bytes(patterned(PART, 7)))
     with pytest.raises(BytesMissing):
         await other.commit(staged, turn=1, size=len(data))
 
@@ -222,30 +218,25 @@ async def test_uploads_that_nobody_finished_are_found_and_can_be_freed(blobs: S3
 
 async def test_a_server_that_deletes_one_at_a_time_will_do(blobs: S3Blobs, monkeypatch: pytest.MonkeyPatch):
     keys = [await put(blobs, patterned(size, size)) for size in (1, 2, 3, 6 * MB)]
-    calls: list[str] = []
-    call = blobs._call
+    asked: list[int] = []
 
-    def counting(operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        calls.append(operation)
-        if operation == "delete_objects":
-            raise driver_module._Refused("NotImplemented", 501)
-        return call(operation, parameters)
+    async def refuse(paths: Sequence[str]) -> dict[str, str]:
+        asked.append(len(paths))
+        raise Refused("NotImplemented", 501)
 
     with monkeypatch.context() as patch:
-        patch.setattr(blobs, "_call", counting)
+        patch.setattr(blobs.bucket, "delete_many", refuse)
         assert await blobs.delete_many(keys[:2]) == {}
         assert await blobs.delete_many(keys[2:]) == {}
-    assert calls.count("delete_objects") == 1, "it is asked once"
+    assert asked == [2], "it is asked once"
     assert await objects(blobs) == []
 
 
-async def test_many_objects_are_deleted_in_one_request(blobs: S3Blobs, monkeypatch: pytest.MonkeyPatch):
+async def test_many_objects_are_deleted_in_one_request(blobs: S3Blobs):
     keys = [await put(blobs, patterned(size, size)) for size in (0, 1, 2, 6 * MB)]
-    calls: list[str] = []
-    call = blobs._call
-    monkeypatch.setattr(blobs, "_call", lambda name, parameters: calls.append(name) or call(name, parameters))
+    traffic = Traffic(blobs)
     assert await blobs.delete_many(keys) == {}
-    assert calls == ["delete_objects"]
+    assert [name for name, _ in traffic.sent] == ["DeleteObjects"]
     assert await objects(blobs) == []
 
 
@@ -313,7 +304,7 @@ async def test_the_environment_of_those_who_use_the_registry_names_no_bucket(
     """They tell the AWS tools where the registry is by it, in the shell in which it is run, too."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     aws = S3Blobs(replace(bucket, endpoint_url=""), ids=new_uuid)
-    assert "amazonaws.com" in aws._client.meta.endpoint_url
+    assert "amazonaws.com" in (await aws.url("t/x", seconds=60) or "")
     await aws.close()
 
 
