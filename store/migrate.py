@@ -10,7 +10,7 @@ What expands only adds. What a release has ceased to use, a contracting migratio
 from one release to the next never stops a server. The database itself keeps the oldest schema that may still work on it,
 hence a server that meets migrations of a later release knows whether it may start.
 
-Each migration is one transaction. One that builds indices on large tables consists of nothing but
+Each migration is one transaction and locks one table at the most. One that builds indices on large tables consists of nothing but
 `CREATE INDEX {concurrently} name ON ...`, which do not run in any: writers go on meanwhile.
 """
 

@@ -12,15 +12,10 @@ from tests.live import ROOT
 NEWEST = max(migrations())
 ROOMS = ("base", "aws", "auth", "registry", "server", "config")
 EXPANDING = (
-    "-- expand: columns that others do not name, on what every request reads and writes\n"
-    "ALTER TABLE manifests ADD COLUMN newer TEXT NOT NULL DEFAULT '';\n"
-    "ALTER TABLE tags ADD COLUMN newer BIGINT NOT NULL DEFAULT 0;\n"
-    "ALTER TABLE blobs ADD COLUMN newer TEXT;\n"
-    "ALTER TABLE repository_blobs ADD COLUMN newer TEXT;\n"
-    "ALTER TABLE uploads ADD COLUMN newer TEXT;\n"
-    "ALTER TABLE repositories ADD COLUMN newer TEXT;\n",
-    "-- expand: an index that others need not know\n"
-    "CREATE INDEX {concurrently} manifests_by_push ON manifests (pushed_at);\n",
+    "-- expand: a column that others do not name\nALTER TABLE tags ADD COLUMN newer BIGINT NOT NULL DEFAULT 0;\n",
+    "-- expand: a column that others do not name\nALTER TABLE manifests ADD COLUMN newer TEXT NOT NULL DEFAULT '';\n",
+    "-- expand: a column that others do not name\nALTER TABLE uploads ADD COLUMN newer TEXT;\n",
+    "-- expand: an index that others need not know\nCREATE INDEX {concurrently} manifests_by_push ON manifests (pushed_at);\n",
 )
 """What the next release brings."""
 CONTRACTING = f"-- contract {NEWEST + 1:04}: what the next release uses no more\nALTER TABLE tags DROP COLUMN newer;\n"

@@ -18,6 +18,7 @@ _COLUMN = re.compile(
 _TABLE = re.compile(r"CREATE TABLE (\w+) \(")
 _INDEX = re.compile(r"CREATE (UNIQUE )?INDEX (\{concurrently\} )?\w+ ON (\w+) ")
 _ROWS = re.compile(r"INSERT INTO (\w+) ")
+_LOCKED = re.compile(r"(?:ALTER|DROP) TABLE (?:IF EXISTS )?(\w+)")
 _FILLED = re.compile(r"UPDATE (\w+) SET (\w+) = [^,]*(?: WHERE .*)?")
 
 
@@ -62,6 +63,21 @@ def test_what_expands_only_adds():
         if not migration.needs:
             assert unbearable(migration, added) == [], migration.name
         added |= columns_of([migration])
+
+
+def test_no_migration_holds_the_lock_of_one_table_while_it_waits_for_that_of_another():
+    for number, migration in migrations().items():
+        assert number < 10 or len(locked(migration)) <= 1, migration.name
+
+
+def locked(migration: Migration) -> set[str]:
+    """The tables that were there and that it locks against readers."""
+    return {match[1] for match in map(_LOCKED.match, migration.statements) if match}
+
+
+def test_the_tables_that_a_migration_locks_are_found():
+    texts = ("ALTER TABLE tags ADD COLUMN a TEXT", "ALTER TABLE tags ADD COLUMN b TEXT", "DROP TABLE IF EXISTS blobs")
+    assert locked(expand(*texts)) == {"tags", "blobs"}
 
 
 def test_what_was_released_before_migrations_said_what_they_mean_only_adds():

@@ -136,6 +136,7 @@ class SteppedDatabase:
         self._turns = turns
         self.vocabulary = database.vocabulary
         self.snapshot = database.snapshot
+        self.altering = database.altering
         self.close = database.close
 
     async def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:

@@ -33,7 +33,7 @@ def machine(tmp_path: Path) -> LiveServer:
 
 
 def test_what_a_migration_would_do_is_shown_and_not_done(machine: LiveServer):
-    names = [f"{NEWEST + more:04}_newer.sql" for more in (1, 2, 3)]
+    names = [f"{number:04}_newer.sql" for number in range(NEWEST + 1, NEWEST + len(EXPANDING) + 2)]
     with being_release(*EXPANDING, CONTRACTING):
         for _ in range(2):
             checked = machine.longshore("migrate", "--check")
@@ -41,11 +41,11 @@ def test_what_a_migration_would_do_is_shown_and_not_done(machine: LiveServer):
                 1,
                 [
                     f"schema {NEWEST}; servers that know schema 9 or later work on it",
-                    f"{names[0]:<32} expand: servers go on beside it",
-                    f"{names[1]:<32} expand: servers go on beside it while it builds indices",
-                    f"{names[2]:<32} contract: servers have to know schema {NEWEST + 1}",
-                    f"afterwards: schema {NEWEST + 3}; servers that know schema {NEWEST + 1} or later work on it",
-                    f"servers of the present schema {NEWEST} stop working at {names[2]}: stop them first "
+                    *(f"{name:<32} expand: servers go on beside it" for name in names[:-2]),
+                    f"{names[-2]:<32} expand: servers go on beside it while it builds indices",
+                    f"{names[-1]:<32} contract: servers have to know schema {NEWEST + 1}",
+                    f"afterwards: schema {NEWEST + len(names)}; servers that know schema {NEWEST + 1} or later work on it",
+                    f"servers of the present schema {NEWEST} stop working at {names[-1]}: stop them first "
                     "(then --offline), or go to a release between",
                 ],
             )

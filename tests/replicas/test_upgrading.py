@@ -13,6 +13,8 @@ from tests.replicas.test_starting import refusal
 from tests.wire.client import Client, eventually
 
 NAME = "replicas/failover"
+LAST = NEWEST + len(EXPANDING) + 1
+"""The schema of the release after the next one."""
 
 
 @pytest.fixture
@@ -90,7 +92,7 @@ def test_a_release_that_would_stop_the_one_before_is_not_let_onto_its_database_b
     with Fleet(tmp_path / "fleet", new_store(), count=1) as fleet:
         skipping = of_release(fleet, newest)
         assert refusal(skipping) == (
-            f"longshore: servers of the database's present schema {NEWEST} would not bear the migration {NEWEST + 3:04}_newer.sql, "
+            f"longshore: servers of the database's present schema {NEWEST} would not bear the migration {LAST:04}_newer.sql, "
             f"for which they have to know {NEWEST + 1}: when none of them runs any more, run `longshore migrate --offline`"
         )
         with being_release(*EXPANDING, CONTRACTING):
@@ -102,6 +104,6 @@ def test_a_release_that_would_stop_the_one_before_is_not_let_onto_its_database_b
             pass
         assert fleet.another().longshore("account", "list").returncode == 1
         assert refusal(fleet.another()) == (
-            f"longshore: the database is at schema {NEWEST + 3}, beside which servers work that know {NEWEST + 1} or later; "
+            f"longshore: the database is at schema {LAST}, beside which servers work that know {NEWEST + 1} or later; "
             f"this release knows up to {NEWEST}: install the newer release"
         )

@@ -45,6 +45,7 @@ class Moody:
     def __init__(self, database: Database) -> None:
         self.vocabulary = database.vocabulary
         self.fetch, self.fetch_one, self.close = database.fetch, database.fetch_one, database.close
+        self.snapshot, self.altering = database.snapshot, database.altering
         self.away = False
         self._write = database.write
 
