@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from config.settings import Settings
-from server.stores import is_shared, open_database
+from server.stores import database_path, is_shared, open_database
 from store.migrate import (
     Migration,
     Schema,
@@ -68,11 +68,7 @@ def _migrate(settings: Settings, options: argparse.Namespace) -> int:
 
 
 async def _check(settings: Settings) -> int:
-    database = open_database(settings)
-    try:
-        schema = await read_schema(database)
-    finally:
-        await database.close()
+    schema = await _present(settings)
     steps = missing(schema)
     print(_described(schema.number, schema.oldest))
     _print_later(schema)
@@ -90,6 +86,17 @@ async def _check(settings: Settings) -> int:
             "stop them first (then --offline), or go to a release between"
         )
     return _PENDING
+
+
+async def _present(settings: Settings) -> Schema:
+    """What the database is at; a file that is not there is not made."""
+    if not is_shared(settings) and not database_path(settings).exists():
+        return Schema((), 0)
+    database = open_database(settings)
+    try:
+        return await read_schema(database)
+    finally:
+        await database.close()
 
 
 def _described(number: int, oldest: int) -> str:

@@ -61,6 +61,13 @@ def test_what_a_migration_would_do_is_shown_and_not_done(machine: LiveServer):
     assert "install the newer release" in refused.stderr
 
 
+def test_a_check_makes_no_database(tmp_path: Path):
+    machine = LiveServer(tmp_path / "none")
+    checked = machine.longshore("migrate", "--check")
+    assert (checked.returncode, checked.stdout.splitlines()[0]) == (1, "the database holds nothing yet")
+    assert not machine.directory.exists()
+
+
 def test_commands_leave_the_schema_to_the_server_and_to_migrate(machine: LiveServer, tmp_path: Path):
     with being_release(*EXPANDING):
         for command in (["audit"], ["account", "list"], ["fsck"], ["read-only", "on"]):
