@@ -1,4 +1,5 @@
-"""Which database and which store of blobs the settings mean, opened."""
+"""Which database and which store of blobs the settings mean, opened. What only some settings need is imported for those: the
+libraries of S3 and PostgreSQL take longer to import than most commands to run."""
 
 import time
 from collections.abc import AsyncIterator
@@ -10,15 +11,11 @@ from base.disk import make_directories
 from base.ids import Ids
 from config.settings import Settings, SettingsInvalid
 from store.archive import Archive
-from store.archive.bucket import BucketArchive
 from store.archive.directory import DirectoryArchive
 from store.blobs.driver import BlobDriver
 from store.blobs.filesystem import FilesystemBlobs
-from store.blobs.s3 import S3Blobs
-from store.bucket import S3Settings
 from store.database import Database, DatabaseUnavailable
 from store.migrate import migrate, read_schema, require_migrated
-from store.postgres import PostgresDatabase
 from store.seals import Heeding
 from store.sqlite import SqliteDatabase
 
@@ -26,6 +23,8 @@ from store.sqlite import SqliteDatabase
 def open_database(settings: Settings) -> Database:
     """PostgreSQL connects when it is first asked something. Raises DatabaseUnavailable where a file cannot be opened."""
     if is_shared(settings):
+        from store.postgres import PostgresDatabase  # noqa: PLC0415
+
         return PostgresDatabase(
             settings.database.url, timeout=settings.database.timeout, standby=settings.server.read_only
         )
@@ -39,6 +38,9 @@ def open_blobs(settings: Settings, *, ids: Ids, clock: Clock) -> BlobDriver:
     storage = settings.storage
     if storage.driver != "s3":
         return FilesystemBlobs(settings.data / "blobs", clock=clock, ids=ids)
+    from store.blobs.s3 import S3Blobs  # noqa: PLC0415
+    from store.bucket import S3Settings  # noqa: PLC0415
+
     return S3Blobs(
         S3Settings(
             bucket=storage.s3_bucket,
@@ -64,6 +66,9 @@ def open_archive(settings: Settings, place: str) -> Archive:
         return DirectoryArchive(Path(place).absolute())
     if not bucket:
         raise SettingsInvalid(f"`{place}` names no bucket: say s3://bucket/prefix")
+    from store.archive.bucket import BucketArchive  # noqa: PLC0415
+    from store.bucket import S3Settings  # noqa: PLC0415
+
     own, storage = settings.backup, settings.storage
     keys = own if own.s3_access_key_id else storage
     return BucketArchive(

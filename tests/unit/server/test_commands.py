@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,13 @@ def test_policies_of_files_are_tried_without_the_server_and_the_store(command: t
     _, printed, imported = run(*command, stdin=POLICY)
     assert "ecr:PutImage" in printed
     assert not imported & HEAVY
+
+
+def test_a_command_on_sqlite_and_a_disk_does_without_the_server_and_without_other_stores(tmp_path: Path):
+    status, printed, imported = run("account", "list", "--data", str(tmp_path / "data"))
+    assert status == 0
+    assert "home" in printed
+    assert not imported & (HEAVY - {"cryptography"})
 
 
 def test_what_is_no_command_is_refused_with_those_that_there_are(capsys: pytest.CaptureFixture[str]):
