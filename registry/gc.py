@@ -19,9 +19,11 @@ from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 
 from base.clock import Clock
+from base.ids import new_uuid
 from base.pace import Pace
 from registry import rows
 from registry.garbage import Amount, Garbage, Tally
+from registry.owner import claim_store
 from registry.rows import Taken, Tombstone
 from store.blobs.driver import BlobDriver, Stored, StoreUnavailable
 from store.database import Database, Unit
@@ -175,6 +177,10 @@ class Collector:
                 at.place = page.place
                 yield self._pace.timer() - begun
                 begun = self._pace.timer()
+
+    async def claim_store(self) -> None:
+        """Before a search. Raises StoreForeign."""
+        await claim_store(self._database, self._blobs, ids=new_uuid)
 
     # -- phases: each does a step and says whether there is more
 

@@ -175,7 +175,7 @@ class Rounds:
     async def turn(self) -> float:
         """One step of what is to be done, if it is this process that does it; returns seconds until the next.
 
-        Raises what a round raises; the next one is tried when it is due.
+        Raises what a round raises, and StoreForeign; the next one is tried when it is due.
         """
         try:
             if self._rest > 0:
@@ -324,6 +324,7 @@ class Rounds:
         await self._end(work, counting.waiting.as_json())
 
     async def _steps_of_search(self, work: _Work) -> AsyncGenerator[float, None]:
+        await self._collector.claim_store()
         async with aclosing(self._collector.search(work.done, self._lease, at=work.place)) as steps:
             marked = self._pace.timer()
             async for seconds in steps:

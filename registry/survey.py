@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from base.clock import Clock
 from registry import rows
 from registry.garbage import Amount, Garbage
+from registry.owner import check_owner
 from registry.rows import survey as found
 from store.blobs.driver import BlobDriver
 from store.database import Database
@@ -79,7 +80,7 @@ class Survey:
         self._referrers_after = referrers_after
 
     async def look(self, report: Report, *, orphans: bool = False) -> AsyncGenerator[None, None]:
-        """Fills `report`, page by page."""
+        """Fills `report`, page by page. With `orphans` raises StoreForeign."""
         now = self._clock()
         parts = [self._uploads(report, now), self._repositories(report, now), self._graces(report, now)]
         if self._referrers_after > 0:
@@ -179,6 +180,7 @@ class Survey:
             yield
 
     async def _orphans(self, report: Report, now: float) -> AsyncGenerator[None, None]:
+        await check_owner(self._database, self._blobs)
         before = now - max(self._orphan_age, self._grace)
         async with aclosing(self._blobs.inventory(before=before)) as pages:
             async for page in pages:

@@ -3,7 +3,9 @@
 from auth.accounts import AccountRefused
 from auth.secrets import ServerKeyInvalid
 from registry.backup import BackupBusy
+from registry.fsck.inspection import StoreEmpty
 from registry.intake import IntakeRefused
+from registry.owner import StoreForeign
 from store.archive import ArchiveUnusable
 from store.blobs.driver import NoRoom, StoreUnavailable
 from store.database import DatabaseFull, DatabaseUnavailable, Sealed
@@ -22,6 +24,8 @@ _REFUSALS = (
     ArchiveUnusable,
     BackupBusy,
     IntakeRefused,
+    StoreForeign,
+    StoreEmpty,
 )
 
 

@@ -89,6 +89,8 @@ class WatchedBlobs:
         self.era = blobs.era
         self.stage = blobs.stage
         self.inventory = blobs.inventory
+        self.owner = blobs.owner
+        self.claim = blobs.claim
         self.probe = blobs.probe
         self.free_space = blobs.free_space
         self.close = blobs.close

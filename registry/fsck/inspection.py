@@ -34,8 +34,14 @@ _READ = 1024 * 1024
 _BLOBS = 64
 _REPOSITORIES = 64
 _MANIFESTS = 32
+_SAMPLE = 16 * _BLOBS
+_FEW = 10
 _LEFT_ALONE = 3600.0
 """Seconds for which bytes without a row are left alone: their row may be about to come."""
+
+
+class StoreEmpty(Exception):
+    """None of the registry's blobs is in the store."""
 
 
 @dataclass(slots=True)
@@ -95,6 +101,29 @@ class Inspection:
         self._found = found
         self._save = save
         self._tell = tell
+
+    async def require_store(self) -> None:
+        """For who means to mend: blobs of a disk that is not mounted are not lost, and mending would give them up.
+
+        Looks at some. Raises StoreEmpty where the store has none of them, StoreUnavailable, DatabaseUnavailable.
+        """
+        after, looked_at = "", 0
+        while looked_at < _SAMPLE:
+            some = await rows.list_inspected_blobs(self._database, after=after, limit=_BLOBS)
+            for digest, key, *_ in some:
+                try:
+                    (await self._blobs.open(key)).close()
+                except (BytesMissing, OSError):
+                    after, looked_at = digest, looked_at + 1
+                else:
+                    return
+            if len(some) < _BLOBS:
+                break
+        if looked_at > _FEW:
+            raise StoreEmpty(
+                f"none of {looked_at} blobs is in the store: is its disk mounted, is it the right directory or bucket? "
+                "Nothing was mended; where they are lost indeed, say --store-is-lost"
+            )
 
     async def run(self) -> State:
         """Go on from where the state stands to the end. Raises DatabaseUnavailable, StoreUnavailable, and with `mend` Sealed."""

@@ -72,6 +72,12 @@ def condemn_unlinked_blobs(now: float, limit: int) -> Unit[int]:
     return len(rows)
 
 
+async def read_identity(database: Database) -> str:
+    """What the registry is known by; empty where it is not yet known by anything."""
+    row = await database.fetch_one("SELECT value FROM properties WHERE name = ?", (_REGISTRY,))
+    return "" if row is None else str(row[0])
+
+
 def find_identity(fresh: str) -> Unit[str]:
     """What the registry is known by wherever it is moved; `fresh` from now on, if it was not known by anything."""
     yield (

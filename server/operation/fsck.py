@@ -16,6 +16,7 @@ from base.rate import Rate
 from config.settings import Settings
 from registry.fsck.finding import Finding, Kind
 from registry.fsck.inspection import Inspection, State
+from registry.owner import check_owner
 from server.progress import Display, bytes_of
 from server.stores import existing_database, open_blobs
 from store.database import Sealed
@@ -39,6 +40,9 @@ def add_command(commands: Any, common: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--repair", action="store_true", help="mend what can be mended, and say what was done")
+    parser.add_argument(
+        "--store-is-lost", action="store_true", help="with --repair: even where the store has none of the blobs"
+    )
     parser.add_argument("--quick", action="store_true", help="compare sizes alone: do not read the bytes of blobs")
     parser.add_argument(
         "--rate", type=_rate, default=0.0, metavar="MB/S", help="read so many megabytes a second at the most"
@@ -80,6 +84,7 @@ async def _run(settings: Settings, options: argparse.Namespace, show: Callable[[
         saving = _Saving(path)
         try:
             await blobs.probe()  # of a store that is not the registry's all bytes would be missing
+            await check_owner(database, blobs)
             with Display() as display:
 
                 def found(finding: Finding) -> None:
@@ -99,6 +104,8 @@ async def _run(settings: Settings, options: argparse.Namespace, show: Callable[[
                     save=saving,
                     tell=display,
                 )
+                if options.repair and not options.store_is_lost:
+                    await inspection.require_store()
                 try:
                     done = await inspection.run()
                 except BaseException:

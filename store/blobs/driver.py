@@ -195,6 +195,14 @@ class BlobDriver(Protocol):
         """
         ...
 
+    async def owner(self) -> str:
+        """Whose the store is; empty while nobody has claimed it."""
+        ...
+
+    async def claim(self, name: str) -> str:
+        """Whose the store is from now on: `name`'s, where it was nobody's."""
+        ...
+
     async def probe(self) -> None:
         """Returns where the store is there and answers. Raises StoreUnavailable."""
         ...

@@ -66,6 +66,7 @@ class MemoryBlobs:
         self._bytes: dict[str, bytes] = {}
         self._written: dict[str, float] = {}
         self._turns: dict[str, int] = {}
+        self._owner = ""
 
     def bytes_of(self, key: str) -> bytes:
         return self._bytes.get(key, b"")
@@ -134,6 +135,13 @@ class MemoryBlobs:
         for key, at in sorted(self._written.items()):
             if key > after:
                 yield Page([Stored(key, at, size=len(self._bytes[key]))] if at < before else [], key)
+
+    async def owner(self) -> str:
+        return self._owner
+
+    async def claim(self, name: str) -> str:
+        self._owner = self._owner or name
+        return self._owner
 
     async def probe(self) -> None:
         return

@@ -58,6 +58,9 @@ GATHERED = 3 * PART
 _MOST_PARTS = 10_000
 _PARTS_BEFORE_DOUBLING = 4000
 _PARTS_BETWEEN_DOUBLINGS = 600
+_OWNER = "owner"
+"""The object that says whose the store is."""
+_LONGEST_OWNER = 1024
 _COPY = 1024 * 1024 * 1024
 _FIRST, _UNCOUNTED = 256 * 1024, 64 * 1024
 """Bytes that every writer may hold besides: of what is written at first, as small blobs are, and then."""
@@ -327,6 +330,19 @@ class S3Blobs:
         async for entries in self.bucket.list_uploads(f"{self._prefix}blobs/", after=marker):
             if entries:
                 yield Page(_stored("u", entries, before), f"u {entries[-1].key} {entries[-1].upload}")
+
+    async def owner(self) -> str:
+        try:
+            _, data = await self.bucket.get(f"{self._prefix}{_OWNER}", 0, _LONGEST_OWNER)
+        except (BytesMissing, NothingToRange):
+            return ""
+        return data.decode().strip()
+
+    async def claim(self, name: str) -> str:
+        if not (owner := await self.owner()):
+            await self.bucket.put(f"{self._prefix}{_OWNER}", Bytes(f"{name}\n".encode()))
+            owner = await self.owner()
+        return owner
 
     async def free_space(self) -> int | None:
         return None

@@ -497,6 +497,18 @@ def test_whatever_writers_do_the_bytes_are_those_of_turns_that_ended_well(steps:
     asyncio.run(run())
 
 
+# -- whose it is
+
+
+async def test_a_store_belongs_to_who_claimed_it_first(store: Store):
+    driver, other = store.open(), store.open()
+    assert await driver.owner() == ""
+    assert await asyncio.gather(driver.claim("one"), driver.claim("one")) == ["one", "one"]
+    assert await other.claim("two") == "one"
+    assert await other.owner() == "one"
+    assert await everything(driver) == set(), "it is no blob"
+
+
 # -- committing
 
 

@@ -74,6 +74,11 @@ async def late_in_its_grace(world: World) -> None:
     world.clock.pass_(GRACE * 0.9)
 
 
+async def in_the_middle_of_its_grace(world: World) -> None:
+    await world.upload(world.one, LAYER)
+    world.clock.pass_(GRACE * 0.45)
+
+
 async def just_before_a_renewal(world: World) -> None:
     """So little of the grace is over that whoever asks does not renew it."""
     await world.upload(world.one, LAYER)
@@ -264,6 +269,9 @@ PLAYS: dict[str, Play] = {
     "whoever heard that a blob is there takes their time, just before a renewal": Play(
         just_before_a_renewal,
         actors(push=ask_wait_and_put, collect=collect, wait=lambda world: world.wait(GRACE * 0.04)),
+    ),
+    "whoever heard that a blob is there takes their time, in the middle of its grace": Play(
+        in_the_middle_of_its_grace, actors(push=ask_wait_and_put, collect=collect)
     ),
     "the collector's clock is ahead": Play(
         just_before_a_renewal, actors(push=ask_wait_and_put, collect=lambda world: world.collect(ahead=AHEAD))

@@ -1,7 +1,9 @@
 """`longshore fsck` as a command, beside servers over every kind of store."""
 
 import json
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from tests.operation.registries import Load, begin, push_image, run, server_of
 from tests.operation.test_backup_live import wait_for
 from tests.postgres import PostgresServer
 from tests.s3 import S3Server
-from tests.wire.client import Client, digest_of
+from tests.wire.client import Client, digest_of, eventually
 
 LAYER = b"a layer that is lost" * 50_000
 
@@ -112,6 +114,68 @@ def test_what_keeps_it_from_running_is_no_finding(tmp_path: Path):
         assert "read-only" in run(server, "fsck", "--repair", expected=2)
         assert "all is well" in run(server, "fsck")
         run(server, "fsck", "--rate", "fast", expected=2)
+
+
+@pytest.mark.parametrize("kind", ["sqlite+disk", "postgres+s3"])
+def test_a_store_that_is_not_there_is_not_taken_for_one_that_lost_everything(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str
+):
+    """A disk that is not mounted, another bucket: a repair would give up all that is in the right one."""
+    s3: S3Server | None = request.getfixturevalue("s3") if kind == "postgres+s3" else None
+    postgres = request.getfixturevalue("postgres") if kind == "postgres+s3" else None
+    with server_of(tmp_path, postgres=postgres, s3=s3) as server:
+        with Client(server) as client:
+            push_image(client, "team/app", "v1", *(bytes([number]) * 1000 for number in range(20)))
+        server.stop()
+        away = move_away(server, s3)
+        said = run(server, "fsck", "--repair", expected=2)
+        assert said.startswith("longshore: none of 21 blobs is in the store: is its disk mounted")
+        assert "21 findings, none of them mended" in run(server, "fsck", expected=1).replace(", 0 of", ", none of")
+        away()
+        assert run(server, "fsck", "--restart").splitlines()[-1] == "all is well"
+        move_away(server, s3)
+        assert "[mended: " in run(server, "fsck", "--repair", "--restart", "--store-is-lost", expected=1)
+        server.start()
+        with Client(server) as client:
+            push_image(client, "team/app", "v1", *(bytes([number]) * 1000 for number in range(20)))
+        assert run(server, "fsck", "--restart").splitlines()[-1] == "all is well"
+
+
+def move_away(server: LiveServer, s3: S3Server | None) -> Callable[[], None]:
+    """Another disk, or bucket, in the place of the right one; returns what brings that back."""
+    if s3 is not None:
+        right = server.settings["storage.s3_bucket"]
+        server.settings["storage.s3_bucket"] = s3.new_bucket().bucket
+        return lambda: server.settings.update({"storage.s3_bucket": right})
+    blobs, aside = server.data / "blobs", server.data / "aside"
+    shutil.rmtree(aside, ignore_errors=True)
+    blobs.rename(aside)
+
+    def back() -> None:
+        shutil.rmtree(blobs)
+        aside.rename(blobs)
+
+    return back
+
+
+def test_the_store_of_another_registry_is_neither_mended_nor_searched(tmp_path: Path):
+    with server_of(tmp_path / "one") as one, server_of(tmp_path / "two") as two:
+        with Client(one) as client:
+            push_image(client, "team/app", "v1", LAYER)
+        eventually(lambda: all((server.data / "blobs" / "owner").exists() for server in (one, two)))
+        two.stop()
+        shutil.rmtree(two.data / "blobs")
+        (two.data / "blobs").symlink_to(one.data / "blobs")
+        for arguments, code in (
+            (("fsck", "--repair"), 2),
+            (("gc", "--orphans"), 1),
+            (("gc", "--dry-run", "--orphans"), 1),
+        ):
+            said = run(two, *arguments, expected=code)
+            assert said.startswith("longshore: the store of blobs belongs to the registry ")
+            assert said.count("\n") == 1
+        two.start()
+        assert run(one, "fsck").splitlines()[-1] == "all is well"
 
 
 def test_its_help_lists_every_kind_of_finding(tmp_path: Path):

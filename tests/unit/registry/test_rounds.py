@@ -4,6 +4,7 @@ import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -11,14 +12,16 @@ import pytest
 from base.pace import Pace
 from registry.garbage import Amount, Garbage
 from registry.gc import Collected, Collector
+from registry.owner import StoreForeign
 from registry.rounds import COLLECTOR, Intervals, Rounds, find_standing
 from registry.rows import Repository
 from registry.rows.collections import Kind
+from registry.survey import Report, Survey
 from store.blobs.driver import BlobDriver, Page, StoreUnavailable
 from store.blobs.memory import MemoryBlobs
 from store.leases import Lease, LeaseLost
 from store.seals import Heeding, break_seal, put_seal
-from tests.rooms import EXPIRY, GRACE, SETTLE, WHO, House, Time, announced
+from tests.rooms import EXPIRY, GRACE, SETTLE, WHO, House, Time, announced, open_house, read_key
 from tests.unit.registry.test_push_and_pull import blob
 
 ROUND, SEARCH = 60.0, 20_000.0
@@ -391,6 +394,26 @@ async def test_what_is_told_is_what_waits_and_what_was_reclaimed(
     standing = await find_standing(house.database)
     assert standing.reclaimed == {Garbage.UNREFERENCED: Amount(2, 12)}
     assert standing.waiting.condemned.total == Amount()
+
+
+async def test_the_store_of_another_registry_is_not_searched(house: House, place: Path, clock: Time, one: Process):
+    """A new database over it, or the same bucket by mistake: nothing in it is known, and none of it is garbage."""
+    await one.until_idle(clock)
+    stranger = await open_house(place / "stranger", clock, blobs=house.blobs)
+    theirs = process_of(stranger, "theirs")
+    await blob(house, await house.repository("mine"), b"mine")
+    clock.pass_(SEARCH)
+    with pytest.raises(StoreForeign, match="belongs to the registry"):
+        await theirs.until_idle(clock)
+    assert await read_key(house.blobs, (await house.database.fetch("SELECT key FROM blobs"))[0][0]) == b"mine"
+    assert [kind for kind, _ in theirs.said] == ["round"], "its own tombstones are no danger"
+    report = Report()
+    survey = Survey(stranger.database, stranger.blobs, clock=clock, grace=GRACE, upload_expiry=EXPIRY)
+    with pytest.raises(StoreForeign):
+        async for _ in survey.look(report, orphans=True):
+            pass
+    assert report.garbage.keys() <= {Garbage.UNREFERENCED}
+    await stranger.database.close()
 
 
 # -- stores that are not well
