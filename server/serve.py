@@ -21,7 +21,7 @@ from server.supervisor import Workers
 from server.tls import Certificate
 from server.worker import work
 from store.database import Database
-from store.migrate import Migration, migrate, migrations, read_schema, require_migrated
+from store.migrate import migrate, migrations, read_schema, require_migrated
 
 
 def add_command(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -63,14 +63,14 @@ async def _prepare_schema(settings: Settings, database: Database, log: Log) -> N
     A schema of a later release will do where it says so. Raises MigrationMissing, DatabaseUnavailable.
     """
 
-    def begun(step: Migration) -> None:
-        log.event("migrating", migration=step.name)
+    def tell(text: str) -> None:
+        log.event("migrating", about=text)
         log.flush()  # it may take long
 
     if settings.server.read_only:
         await require_migrated(database)
     else:
-        for name in await migrate(database, now=time.time(), gently=is_shared(settings), begun=begun):
+        for name in await migrate(database, now=time.time(), gently=is_shared(settings), tell=tell):
             log.event("migrated", migration=name)
     found, own = (await read_schema(database)).number, max(migrations())
     if found > own:

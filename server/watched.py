@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from base.digest import Digest
 from store.blobs.driver import BlobDriver, Content, Hash, Span, Writer
-from store.database import Alteration, Database, Row, Snapshot, Unit
+from store.database import Alteration, Database, Row, Snapshot, Tell, Unit, untold
 
 T = TypeVar("T")
 
@@ -72,8 +72,8 @@ class WatchedDatabase:
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         return self._database.snapshot()
 
-    def altering(self) -> AbstractAsyncContextManager[Alteration]:
-        return self._database.altering()
+    def altering(self, tell: Tell = untold) -> AbstractAsyncContextManager[Alteration]:
+        return self._database.altering(tell)
 
     async def close(self) -> None:
         await self._database.close()

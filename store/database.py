@@ -46,6 +46,14 @@ class Snapshot(Protocol):
         ...
 
 
+Tell: TypeAlias = Callable[[str], None]
+"""Is told what is being done, in words for people."""
+
+
+def untold(_: str) -> None:
+    """Nobody wants to know."""
+
+
 class Alteration(Protocol):
     """Changes of the schema, by one process at a time."""
 
@@ -94,8 +102,8 @@ class Database(Protocol):
         """A view that stands still, for as long as it takes to read everything; nobody waits for it."""
         ...
 
-    def altering(self) -> AbstractAsyncContextManager[Alteration]:
-        """For changing the schema. Waits while another process does."""
+    def altering(self, tell: Tell = untold) -> AbstractAsyncContextManager[Alteration]:
+        """For changing the schema. Waits while another process does. `tell` is told, now and then, what it waits for."""
         ...
 
     async def close(self) -> None:

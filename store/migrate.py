@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
-from store.database import Database, Snapshot, Unit
+from store.database import Database, Snapshot, Tell, Unit, untold
 
 _TABLE = "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, applied_at DOUBLE PRECISION)"
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql\Z")
@@ -164,29 +164,25 @@ def would_stop(schema: Schema, steps: Iterable[Migration]) -> Migration | None:
     return next((step for step in steps if step.number >= _RECORDED and step.needs > schema.number), None)
 
 
-def _ignore(_: Migration) -> None:
-    return
-
-
 async def migrate(
     database: Database,
     *,
     now: float,
     upto: int | None = None,
     gently: bool = False,
-    begun: Callable[[Migration], None] = _ignore,
+    tell: Tell = untold,
 ) -> list[str]:
     """Bring the schema to this release (or to the migration `upto`) and return the names of what was applied.
 
-    `begun` is told of each migration before it runs. Raises MigrationMissing where the schema is too new for this release,
-    and with `gently` where servers of the present schema would not bear what is missing; DatabaseUnavailable where others
-    do not let go of what a migration needs. Each migration that was applied until then stays.
+    `tell` is told of each migration before it runs, and of what is waited for. Raises MigrationMissing where the schema is too
+    new for this release, and with `gently` where servers of the present schema would not bear what is missing;
+    DatabaseUnavailable where others do not let go of what a migration needs. Each migration that was applied until then stays.
     """
     if not _upto(missing(await read_schema(database)), upto):
         return []
     known = migrations()
     done = []
-    async with database.altering() as alteration:
+    async with database.altering(tell) as alteration:
         schema = await read_schema(database)
         steps = _upto(missing(schema), upto)
         stopping = would_stop(schema, steps) if gently else None
@@ -197,7 +193,7 @@ async def migrate(
             )
         await alteration.run(_make_table)
         for step in steps:
-            begun(step)
+            tell(f"applying {step.name}")
             unit = _unit(step, oldest_after(known, step.number), database.vocabulary, now)
             if await alteration.run(unit, apart=bool(step.indices)):
                 done.append(step.name)

@@ -32,7 +32,7 @@ from typing import Any, Generic, TypeVar
 
 import asyncpg
 
-from store.database import Alteration, DatabaseFull, DatabaseUnavailable, Row, Sealed, Snapshot, Unit
+from store.database import Alteration, DatabaseFull, DatabaseUnavailable, Row, Sealed, Snapshot, Tell, Unit, untold
 from store.seals import LOOK
 
 T = TypeVar("T")
@@ -50,6 +50,12 @@ _TAKE_ALTERING = f"SELECT pg_try_advisory_lock({_ALTERERS})"
 """Asked again and again: who waited in a transaction would hold up an index that is being built concurrently."""
 _YIELD = 0.5
 """Seconds that a change of the schema waits for a lock: less than PostgreSQL takes to look for a deadlock."""
+_OPEN = (
+    "SELECT pid, application_name, extract(epoch FROM now() - xact_start) FROM pg_catalog.pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start < now() ORDER BY xact_start LIMIT 3"
+)
+_TOLD_EVERY = 30.0
+"""Seconds between two words about what it waits for."""
 _LONGEST = 24 * 3600.0
 """Seconds that one statement of it may take: a bound for what hangs."""
 _FLUSH = "SELECT pg_logical_emit_message(true, 'longshore', '')"
@@ -434,12 +440,12 @@ class PostgresDatabase:
     # -- the schema
 
     @contextlib.asynccontextmanager
-    async def altering(self) -> AsyncIterator[Alteration]:
+    async def altering(self, tell: Tell = untold) -> AsyncIterator[Alteration]:
         if self._closed:
             raise DatabaseUnavailable("the database is closed")
         connection = await self._connect("migration", longest=_LONGEST)
         try:
-            alteration = _PostgresAlteration(connection, self._patience)
+            alteration = _PostgresAlteration(connection, self._patience, tell)
             await alteration.take_turn()
             yield alteration
         finally:
@@ -469,10 +475,12 @@ class PostgresDatabase:
 class _PostgresAlteration:
     """Transactions on a connection of its own, each tried until it gets its locks."""
 
-    def __init__(self, connection: "asyncpg.Connection[Any]", patience: float) -> None:
+    def __init__(self, connection: "asyncpg.Connection[Any]", patience: float, tell: Tell) -> None:
         self._connection = connection
         self._session = _Session(connection)
         self._patience = patience
+        self._tell = tell
+        self._told_at = float("-inf")
 
     async def take_turn(self) -> None:
         """Wait until no other process changes the schema; nobody else does before this connection ends."""
@@ -484,6 +492,7 @@ class _PostgresAlteration:
                 for pause in _pauses():
                     if await self._connection.fetchval(_TAKE_ALTERING):
                         return
+                    self._say("waiting for another process, which is changing the schema")
                     await asyncio.sleep(pause)
         except TimeoutError as error:
             raise DatabaseUnavailable(
@@ -504,15 +513,29 @@ class _PostgresAlteration:
                     async with self._connection.transaction():
                         return await _drive(self._session, unit())
                 except (asyncpg.LockNotAvailableError, *_AGAIN) as error:
+                    holders = await self._list_holders()
                     if asyncio.get_running_loop().time() > until:
                         raise DatabaseUnavailable(
-                            f"others have held what a migration has to lock for {self._patience:.0f} seconds (a backup, a long "
-                            "transaction: see pg_stat_activity): try again when they are done"
+                            f"others have held what a migration has to lock for {self._patience:.0f} seconds: try again when "
+                            f"they are done ({holders})"
                         ) from error
+                    self._say(f"waiting for what others have locked ({holders})")
                 await asyncio.sleep(pause)
         except (*_AWAY, *_FULL) as error:
             raise _unavailable(error) from error
         raise AssertionError("pauses have no end")
+
+    async def _list_holders(self) -> str:
+        """Who may hold what could not be locked: the transactions that have been open for the longest."""
+        rows = await self._connection.fetch(_OPEN)
+        named = [f"process {pid} `{name}`, {seconds:.0f} s" for pid, name, seconds in rows]
+        return f"open transactions: {'; '.join(named)}" if named else "no transaction is open for long"
+
+    def _say(self, text: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at >= _TOLD_EVERY:
+            self._told_at = now
+            self._tell(text)
 
 
 def _pauses() -> Iterator[float]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from base.clock import Clock
-from store.database import Alteration, Database, Row, Sealed, Snapshot, Unit
+from store.database import Alteration, Database, Row, Sealed, Snapshot, Tell, Unit, untold
 
 T = TypeVar("T")
 
@@ -72,8 +72,8 @@ class Heeding:
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         return self._database.snapshot()
 
-    def altering(self) -> AbstractAsyncContextManager[Alteration]:
-        return self._database.altering()
+    def altering(self, tell: Tell = untold) -> AbstractAsyncContextManager[Alteration]:
+        return self._database.altering(tell)
 
     async def close(self) -> None:
         await self._database.close()
@@ -102,7 +102,7 @@ class Unwritable:
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         return self._database.snapshot()
 
-    def altering(self) -> AbstractAsyncContextManager[Alteration]:
+    def altering(self, tell: Tell = untold) -> AbstractAsyncContextManager[Alteration]:  # noqa: ARG002
         raise Sealed(self._reason)
 
     async def close(self) -> None:

@@ -30,7 +30,7 @@ from typing import Any, Generic, TypeVar
 
 from base.disk import Doubtful, is_doubtful, sync_directory, sync_file, trust_again
 from base.threads import Threads
-from store.database import Alteration, DatabaseFull, DatabaseUnavailable, Row, Sealed, Snapshot, Unit
+from store.database import Alteration, DatabaseFull, DatabaseUnavailable, Row, Sealed, Snapshot, Tell, Unit, untold
 from store.seals import LOOK
 
 T = TypeVar("T")
@@ -196,7 +196,7 @@ class SqliteDatabase:
             await threads.close()
 
     @asynccontextmanager
-    async def altering(self) -> AsyncIterator[Alteration]:
+    async def altering(self, tell: Tell = untold) -> AsyncIterator[Alteration]:  # noqa: ARG002 - it waits for nothing long
         yield _SqliteAlteration(self)
 
     async def close(self) -> None:

@@ -52,7 +52,7 @@ def _migrate(settings: Settings, options: argparse.Namespace) -> int:
                 database,
                 now=time.time(),
                 gently=is_shared(settings) and not options.offline,
-                begun=lambda step: print(f"applying {step.name}", flush=True),
+                tell=lambda text: print(text, flush=True),
             )
             return done, await read_schema(database)
         finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -79,9 +80,9 @@ def names_of(applied: dict[int, Any]) -> list[str]:
 
 async def test_migrations_are_applied_once_in_order_and_named(place: Place[Any]):
     database = place.open()
-    begun: list[str] = []
-    assert await migrate(database, now=5.0, begun=lambda step: begun.append(step.name)) == names_of(migrations())
-    assert begun == names_of(migrations())
+    told: list[str] = []
+    assert await migrate(database, now=5.0, tell=told.append) == names_of(migrations())
+    assert told == [f"applying {name}" for name in names_of(migrations())]
     assert await migrate(database, now=6.0) == []
     assert await migrate(place.open(), now=7.0) == []
     applied = await database.fetch("SELECT number, applied_at FROM migrations ORDER BY number")
@@ -304,7 +305,7 @@ async def with_things(database: PostgresDatabase, release: Release) -> None:
 @asynccontextmanager
 async def holding(database: PostgresDatabase, sql: str) -> AsyncIterator[None]:
     """A transaction of somebody else's that has run a statement, and has not ended."""
-    connection = await asyncpg.connect(database._url)
+    connection = await asyncpg.connect(database._url, server_settings={"application_name": "somebody"})
     try:
         await connection.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ; {sql}")
         yield
@@ -356,8 +357,9 @@ async def test_nobody_waits_behind_a_migration_that_waits_for_a_lock(
     database = shared(timeout=5.0)
     await with_things(database, release)
     release(THINGS, f"{EXPAND}ALTER TABLE things ADD COLUMN other TEXT;")
+    told: list[str] = []
     async with holding(database, "SELECT * FROM things"):
-        migrating = asyncio.create_task(migrate(shared(), now=2.0))
+        migrating = asyncio.create_task(migrate(shared(), now=2.0, tell=told.append))
         for value in range(2, 5):
             await waiting(database, "ALTER TABLE things")
             await database.write(lambda value=value: statement(f"UPDATE things SET value = {value}"))  # type: ignore[misc]
@@ -365,6 +367,9 @@ async def test_nobody_waits_behind_a_migration_that_waits_for_a_lock(
         assert not migrating.done()
     assert await migrating == [f"{NEWEST + 2:04}_test.sql"]
     assert await columns(database, "things") == {"name", "value", "other"}
+    assert re.fullmatch(
+        r"waiting for what others have locked \(open transactions: process \d+ `somebody`, \d+ s.*\)", told[1]
+    )
 
 
 async def test_a_migration_that_never_gets_its_lock_gives_up_and_says_why(
@@ -374,7 +379,7 @@ async def test_a_migration_that_never_gets_its_lock_gives_up_and_says_why(
     await with_things(database, release)
     release(THINGS, f"{EXPAND}ALTER TABLE tags ADD COLUMN other TEXT;\nALTER TABLE things ADD COLUMN other TEXT;")
     async with holding(database, "SELECT * FROM things"):
-        with pytest.raises(DatabaseUnavailable, match="others have held what a migration has to lock"):
+        with pytest.raises(DatabaseUnavailable, match=r"others have held what a migration has to lock .* `somebody`"):
             await migrate(database, now=2.0)
     assert "other" not in await columns(database, "tags")
     assert await migrate(database, now=2.0) == [f"{NEWEST + 2:04}_test.sql"]
@@ -389,14 +394,13 @@ async def test_who_finds_another_migrating_waits_for_it(shared: Callable[..., Po
             async with shared(patience=0.1).altering():
                 raise AssertionError
         release(THINGS, f"{EXPAND}ALTER TABLE things ADD COLUMN other TEXT;")
-        other = asyncio.create_task(migrate(shared(), now=2.0))
+        told: list[str] = []
+        other = asyncio.create_task(migrate(shared(), now=2.0, tell=told.append))
         async with asyncio.timeout(PATIENCE):
-            while not await database.fetch(
-                "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_try_advisory_lock%' "
-                "AND pid <> pg_backend_pid() AND state = 'idle'"
-            ):
+            while not told:
                 await asyncio.sleep(0.01)
         assert not other.done()
+        assert told == ["waiting for another process, which is changing the schema"]
     assert await other == [f"{NEWEST + 2:04}_test.sql"]
 
 
