@@ -46,6 +46,8 @@ _INLINE = 64 * 1024
 """Bytes of a body that are hashed on the event loop, and written at once."""
 _COMPLETING = 600.0
 """Seconds in which S3 completes the largest upload; it goes on answering meanwhile (S3 API, CompleteMultipartUpload)."""
+_LONG = frozenset({"CompleteMultipartUpload", "UploadPartCopy"})
+"""What may take long, and fail after S3 has begun to answer; servers that only speak as it does may be silent meanwhile."""
 _SLOWEST = 256 * 1024
 """Bytes a second at least."""
 _PAUSE, _LONGEST_PAUSE = 0.2, 5.0
@@ -153,7 +155,7 @@ class Signable:
     def sign(self, keys: Keys, region: str, at: datetime) -> tuple[str, str, str]:
         """(scope, names of the signed headers, signature)."""
         named = ";".join(sorted(self.headers))
-        fields = "".join(f"{name}:{self.headers[name].strip()}\n" for name in sorted(self.headers))
+        fields = "".join(f"{name}:{' '.join(self.headers[name].split())}\n" for name in sorted(self.headers))
         canonical = f"{self.method}\n{self.path}\n{encode_query(self.query)}\n{fields}\n{named}\n{self.payload}"
         day = f"{at:%Y%m%d}"
         scope = f"{day}/{region}/s3/aws4_request"
@@ -173,7 +175,8 @@ def _signing_key(secret: str, day: str, region: str) -> bytes:
 
 def encode_query(query: Query) -> str:
     """In the order that signatures want."""
-    return "&".join(sorted(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in query))
+    pairs = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in query)
+    return "&".join(f"{name}={value}" for name, value in pairs)
 
 
 class Bucket:
@@ -376,7 +379,7 @@ class Bucket:
         while True:
             try:
                 async with asyncio.timeout(longest):
-                    found = await self._attempt(operation, method, key, query, headers, body, whole=whole)
+                    found = await self._attempt(operation, method, key, query, headers, body, longest, whole=whole)
                 if not isinstance(found, Refusal):
                     return found
                 error, again = found.translated(key, self._settings.bucket), found.passes
@@ -390,7 +393,7 @@ class Bucket:
 
     async def _attempt(
         self, operation: str, method: str, key: str, query: Query, headers: Mapping[str, str], body: Body | None,
-        *, whole: bool,
+        longest: float, *, whole: bool,
     ) -> "Answer | Refusal | aiohttp.ClientResponse":  # fmt: skip
         at = datetime.now(UTC)
         keys = await self._keys_now()
@@ -415,10 +418,14 @@ class Bucket:
                 data = sending = _Sending(body)
                 fields["content-length"] = str(body.size)
         self.watch(operation, body.size if body is not None else 0)
+        silence = longest if operation in _LONG else self._settings.read_timeout
         try:
             response = await self._open_session().request(
                 method, URL(url, encoded=True), data=data, headers=fields, allow_redirects=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=self._settings.connect_timeout, sock_read=silence
+                ),
             )  # fmt: skip
         except aiohttp.ClientError:
             if sending is not None and sending.failure is not None:
@@ -432,7 +439,7 @@ class Bucket:
             content = await response.read()
         finally:
             response.release()
-        if operation in _MAY_FAIL_LATE and b"<Error" in content[:2048]:  # S3 had begun to answer before it failed
+        if operation in _LONG and b"<Error" in content[:2048]:  # S3 had begun to answer before it failed
             return Refusal(response.status, content)
         return Answer(response.status, response.headers, content)
 
@@ -449,9 +456,6 @@ class Bucket:
             self._session = aiohttp.ClientSession(
                 # who asks too much waits elsewhere: a bound here would let pulls that are slow keep pushes waiting
                 connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=10.0),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=self._settings.connect_timeout, sock_read=self._settings.read_timeout
-                ),
                 auto_decompress=False,
                 trust_env=True,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -475,9 +479,6 @@ class Bucket:
 
     def _path(self, key: str) -> str:
         return f"{self._root}{quote(key, safe='/-_.~')}"
-
-
-_MAY_FAIL_LATE = frozenset({"CompleteMultipartUpload", "UploadPartCopy"})
 
 
 class Stream:

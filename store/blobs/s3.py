@@ -369,16 +369,22 @@ class S3Blobs:
 
     async def fetch(self, crumb: Crumb) -> AsyncIterator[bytes]:
         """The bytes of a crumb, or a tail, as they come. Raises BytesMissing where they are not all there."""
-        left = crumb.size
-        stream = await self.bucket.stream(self.path(crumb.mark), 0, left)
-        try:
-            while left and (data := await stream.read(left)):
-                left -= len(data)
-                yield data
-        finally:
-            stream.close()
-        if left:
-            raise BytesMissing(crumb.mark)
+        at = broken = 0
+        while at < crumb.size:
+            stream = await self.bucket.stream(self.path(crumb.mark), at, crumb.size)
+            try:
+                while data := await stream.read(crumb.size - at):
+                    at += len(data)
+                    yield data
+            except StoreUnavailable:  # it broke off: go on where it stood
+                broken += 1
+                if broken == _AGAIN:
+                    raise
+                continue
+            finally:
+                stream.close()
+            if at < crumb.size:
+                raise BytesMissing(crumb.mark)
 
     def begin_task(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Of a writer, beside what else it does. What it raises is the writer's, if that still waits for it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.backing import Backing
 from tests.live import LiveServer
 from tests.wire.client import Client, with_query
 
@@ -46,6 +47,14 @@ def peaks(server: LiveServer) -> dict[int, int]:
     return found
 
 
+@pytest.fixture(params=["a disk", "a bucket"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Settings of a server that keeps blobs there."""
+    if request.param == "a disk":
+        return SETTINGS
+    return {**SETTINGS, **Backing(s3=request.getfixturevalue("s3")).settings(tmp_path / "bucket")}
+
+
 def push(server: LiveServer, stream: Stream, shape: str, failures: list[str]) -> None:
     with Client(server) as client:
         location = client.begin(NAME)
@@ -81,13 +90,25 @@ def all_at_once(threads: list[threading.Thread]) -> None:
 @pytest.mark.parametrize("shape", ["put", "patch"])
 @pytest.mark.parametrize(
     ("workers", "size"),
-    [(1, 100 * MIB), (2, 100 * MIB), pytest.param(1, 1024 * MIB, marks=pytest.mark.long)],
-    ids=["100 MiB", "100 MiB, two workers", "1 GiB"],
+    [(1, 50 * MIB), (2, 50 * MIB), pytest.param(1, 1024 * MIB, marks=pytest.mark.long)],
+    ids=["50 MiB", "50 MiB, two workers", "1 GiB"],
 )
-def test_eight_pushes_at_once_stay_in_bounds(workers: int, size: int, shape: str, tmp_path: Path) -> None:
-    streams = [Stream(number, size) for number in range(8)]
+def test_eight_pushes_at_once_stay_in_bounds(
+    workers: int, size: int, shape: str, store: dict[str, str], tmp_path: Path
+) -> None:
+    check(8, workers, size, shape, store, tmp_path)
+
+
+@pytest.mark.parametrize("size", [10 * MIB, pytest.param(100 * MIB, marks=pytest.mark.long)], ids=["10 MiB", "100 MiB"])
+def test_sixty_four_pushes_at_once_stay_in_the_same_bounds(size: int, store: dict[str, str], tmp_path: Path) -> None:
+    check(64, 1, size, "patch", store, tmp_path)
+
+
+def check(count: int, workers: int, size: int, shape: str, store: dict[str, str], tmp_path: Path) -> None:
+    """So many blobs of that size are pushed at once, and pulled at once, and no process takes more than the limit."""
+    streams = [Stream(number, size) for number in range(count)]
     failures: list[str] = []
-    with LiveServer(tmp_path, settings=SETTINGS, workers=workers) as server:
+    with LiveServer(tmp_path, settings=store, workers=workers) as server:
         with Client(server) as client:
             client.push_blob(NAME, b"x")
         all_at_once([threading.Thread(target=push, args=(server, stream, shape, failures)) for stream in streams])
@@ -95,5 +116,6 @@ def test_eight_pushes_at_once_stay_in_bounds(workers: int, size: int, shape: str
         all_at_once([threading.Thread(target=pull, args=(server, stream, failures)) for stream in streams])
         pulled = peaks(server)
     assert failures == []
+    print({pid: f"{peak / 1e6:.0f} MB pushed, {pulled[pid] / 1e6:.0f} MB pulled" for pid, peak in pushed.items()})
     for found in (pushed, pulled):
         assert max(found.values()) < LIMIT, {pid: f"{peak // MIB} MiB" for pid, peak in found.items()}

@@ -1,5 +1,8 @@
 """An upload has no home: whichever replica is asked goes on with it."""
 
+import contextlib
+import hashlib
+import http.client
 import random
 import threading
 from collections.abc import Callable
@@ -10,6 +13,7 @@ import pytest
 
 from tests.relay import Relay
 from tests.replicas.conftest import Fleet
+from tests.s3 import S3Server
 from tests.wire.client import Client, digest_of, with_query
 
 KIB, MIB = 1024, 1024 * 1024
@@ -118,21 +122,55 @@ def test_the_parts_of_the_api_may_come_to_any_replica(fleet: Fleet) -> None:
     assert fleet[2]("GET", f"/v2/replicas/api/blobs/{digest_of(data)}").body == data
 
 
-def test_what_was_written_is_read_at_most_once(new_store: Callable[[], dict[str, str]], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("count", "chunk"),
+    [(6, 10 * MIB), pytest.param(1000, 10_000_000, marks=pytest.mark.long)],
+    ids=["60 MiB", "10 GB"],
+)
+def test_what_was_written_is_read_at_most_once(
+    count: int, chunk: int, new_store: Callable[[], dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No replica has the running hash of such an upload; nor is anything written twice."""
-    data = random.Random(6).randbytes(60 * MIB)
+    monkeypatch.setattr("tests.wire.client.TIMEOUT", 3600.0)
+    block = random.Random(6).randbytes(chunk)
+    size, slack = count * chunk, MIB + count * chunk // 200
+    running = hashlib.sha256()
     store = new_store()
-    with Relay(store["storage.s3_endpoint_url"]) as bucket:
+    disk = S3Server(tmp_path / "s3")  # not in memory: it is too much for that
+    disk.start()
+    with ExitStack() as stack:
+        stack.callback(disk.stop)
+        bucket = stack.enter_context(Relay(disk.url))
         store["storage.s3_endpoint_url"] = bucket.url
+        store["storage.s3_bucket"] = disk.new_bucket().bucket
         with Fleet(tmp_path, store, count=3) as fleet:
             location = fleet[0].begin(NAME)
-            for number, (_, part) in enumerate(chunks(data, 10 * MIB), 1):
+            for number in range(count):
+                part = b"%012d" % number + block[12:]
+                running.update(part)
                 assert fleet[number]("PATCH", location, part).status == 202
-            assert bucket.received < MIB, "nothing is read before the end"
-            assert fleet[1]("PUT", with_query(location, f"digest={digest_of(data)}")).status == 201
-            assert len(data) < bucket.received < len(data) + MIB
-            assert len(data) < bucket.sent < len(data) + MIB
-            assert fleet[2]("GET", f"/v2/{NAME}/blobs/{digest_of(data)}").body == data
+            assert bucket.received < slack, "nothing is read before the end"
+            digest = f"sha256:{running.hexdigest()}"
+            assert fleet[1]("PUT", with_query(location, f"digest={digest}")).status == 201
+            read, written = bucket.received, bucket.sent
+            print(f"{size} bytes: {written} to the bucket, {read} from it")
+            assert size < read < size + slack
+            assert size < written < size + slack
+            assert pulled_digest(fleet, digest) == digest
+
+
+def pulled_digest(fleet: Fleet, digest: str) -> str:
+    """What the bytes of a blob are, pulled from one of the replicas."""
+    server, client = fleet.servers[2], fleet[2]
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=300)
+    with contextlib.closing(connection):
+        fields = {"Authorization": client.authorization}
+        connection.request("GET", f"/v2/{NAME}/blobs/{digest}", headers=fields)
+        response = connection.getresponse()
+        running = hashlib.sha256()
+        while block := response.read(MIB):
+            running.update(block)
+    return f"sha256:{running.hexdigest()}"
 
 
 def test_a_hundred_uploads_wander_at_once(fleet: Fleet) -> None:
