@@ -84,11 +84,11 @@ async def contents(store: Store) -> dict[str, bytes]:
     return {digest: await read_key(store.blobs, key) for digest, key in rows}
 
 
-async def fill(store: Store) -> None:
-    """A row, or some, in every table that is carried, whatever it says."""
-    await migrate(store.database, now=1.0)
-    for name in CARRIED:
-        table = tables(newest())[name]
+async def fill(store: Store, *, schema: int | None = None) -> None:
+    """A row, or some, in every table of the schema that is carried, whatever it says."""
+    await migrate(store.database, now=1.0, upto=schema)
+    known = tables(schema or newest())
+    for table in (known[name] for name in CARRIED if name in known):
         rows = [row_of(table, number) for number in range(3)]
         await store.database.write(lambda table=table, rows=rows: insert_rows(table, rows))  # type: ignore[misc]
 

@@ -9,15 +9,17 @@ import pytest
 from base.digest import Digest, digest_of
 from base.ids import new_uuid
 from registry import rows
-from registry.backup import Backup, BackupBusy, Backups, blob_name, find_backup, list_backups, verify_backup
+from registry.backup import SINCE, Backup, BackupBusy, Backups, blob_name, find_backup, list_backups, verify_backup
 from registry.gc import Collector
 from registry.intake import Intake, IntakeRefused, require_complete
 from registry.restore import Restored, restore
+from registry.rows.tables import BLOBS
 from store.archive import Archive, ArchiveUnusable
 from store.archive.directory import DirectoryArchive
 from store.blobs.filesystem import SMALL
 from store.dump import insert_rows
 from store.leases import Lease
+from store.migrate import migrate, read_schema
 from store.schema import newest, tables
 from tests.rooms import GRACE, House, Time, open_house, patterned, quick_directory
 from tests.stores import KINDS, Opener, Store, contents, everything, fill, opener
@@ -361,6 +363,37 @@ async def test_a_backup_of_an_earlier_release_is_restored_and_one_of_a_newer_one
     path.write_text(json.dumps({**said, "format": 2}))
     with pytest.raises(ArchiveUnusable, match="newer release"):
         await find_backup(archive)
+
+
+@pytest.mark.parametrize("schema", range(SINCE, newest() + 1))
+async def test_a_registry_that_was_not_migrated_yet_is_backed_up_as_it_is_and_restored_to_this_release(
+    open_store: Opener, archive: Archive, clock: Time, schema: int
+):
+    async with open_store("source", "sqlite", "disk") as store:
+        await fill(store, schema=schema)
+        await put_blobs(store, clock)
+        made = await backups(store, archive, clock).make()
+        assert (made.schema, (await read_schema(store.database)).number) == (schema, schema)
+        before = {name: await store.database.fetch(table.select) for name, table in tables(schema).items()}
+    async with open_store("target", "sqlite", "disk") as store:
+        await migrate(store.database, now=1.0, upto=3)  # making the tables may have been interrupted
+        await restored(store, archive, clock)
+        assert (await read_schema(store.database)).number == newest()
+        for name in made.tables.keys() - {BLOBS}:
+            assert await store.database.fetch(tables(schema)[name].select) == before[name]
+        assert await contents(store) == {digest_of(data): data for data in DATA}
+
+
+async def test_a_registry_of_an_earlier_release_is_not_restored_into_and_stays_as_it_is(
+    house: House, archive: Archive, clock: Time, open_store: Opener
+):
+    await house.repository()
+    await backups(house, archive, clock).make()
+    async with open_store("target", "sqlite", "disk") as store:
+        await fill(store, schema=SINCE)
+        with pytest.raises(IntakeRefused, match="not empty"):
+            await restored(store, archive, clock)
+        assert (await read_schema(store.database)).number == SINCE
 
 
 async def test_secrets_are_kept_as_they_are_sealed_and_what_is_left_out_is_said(

@@ -16,6 +16,7 @@ from store.blobs.driver import BlobDriver
 from store.blobs.filesystem import SMALL, FilesystemBlobs
 from store.database import Sealed
 from store.migrate import migrate
+from store.schema import newest
 from store.seals import list_seals
 from store.sqlite import SqliteDatabase
 from tests.rooms import House, Time, open_house, patterned, quick_directory
@@ -160,3 +161,19 @@ async def test_a_store_that_is_in_use_is_not_moved_into(house: House, open_store
     await migrate(other.database, now=1.0)
     assert await list_seals(house.database) == []
     await other.close()
+
+
+async def test_a_registry_that_is_migrated_while_it_moves_is_not_taken_for_what_it_was(open_store: Opener, clock: Time):
+    async with open_store("source", "sqlite", "disk") as old, open_store("target", "sqlite", "disk") as new:
+        await fill(old, schema=newest() - 1)
+
+        class Late(Intake):
+            async def clear(self, schema: int, *, blobs: bool) -> None:
+                await migrate(old.database, now=2.0)
+                await super().clear(schema, blobs=blobs)
+
+        late = Late(new.database, new.blobs, clock=clock)
+        with pytest.raises(IntakeRefused, match="brought to another release meanwhile"):
+            await Move(old.database, old.blobs, late, clock=clock, ids=new_uuid).finish()
+        with pytest.raises(IntakeRefused):
+            await require_complete(new.database)
