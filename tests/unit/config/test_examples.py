@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 import yaml
 
 from config.settings import PREFIX, load_settings
+from tests.parts import system
+from tests.require import need
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "config" / "examples"
 COMPOSE = EXAMPLES / "replicas" / "compose.yaml"
@@ -160,6 +163,33 @@ def test_the_settings_of_one_machine_are_settings() -> None:
     assert f"alias {settings.data}/blobs/files/;" in proxy
     assert f"server {settings.server.host}:{settings.server.port};" in proxy
     assert settings.server.trusted_proxies == (settings.server.host,)
+
+
+def test_the_unit_runs_the_settings_of_one_machine() -> None:
+    directory = EXAMPLES / "one-machine"
+    settings = load_settings(directory / "longshore.toml", environment={})
+    unit = dict(re.findall(r"^(\w+)=(.*)$", (directory / "longshore.service").read_text(), flags=re.MULTILINE))
+    assert unit["ExecStart"].endswith("/bin/longshore serve --config /etc/longshore/longshore.toml")
+    assert f"/var/lib/{unit['StateDirectory']}" == str(settings.data)
+    assert float(unit["TimeoutStopSec"]) > settings.server.drain
+    assert f"user {unit['User']};" in (directory / "nginx.conf").read_text()  # who may read the blobs that it sends
+
+
+def test_what_systemd_reads_of_the_unit_is_right(tmp_path: Path) -> None:
+    program = need("clients", system("systemd-analyze"), "systemd-analyze")
+    unit = tmp_path / "longshore.service"
+    text = (EXAMPLES / "one-machine" / "longshore.service").read_text()
+    assert text.count("/opt/longshore/bin/longshore") == 1
+    unit.write_text(text.replace("/opt/longshore/bin/longshore", sys.executable))
+    done = subprocess.run(
+        [program, "verify", unit],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert (done.returncode, [line for line in done.stderr.splitlines() if unit.name in line]) == (0, [])
 
 
 def test_secrets_are_for_nobody_else(secrets: Path) -> None:
