@@ -5,8 +5,12 @@ and what it sends is an `Answer`. Request bodies are never decompressed and neve
 """
 
 import asyncio
+import contextlib
 import json
 import math
+import socket
+import ssl
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -36,6 +40,8 @@ _TELL_AGAIN = 60.0
 READ_AHEAD = 32 * 1024
 """Bytes of a body that are taken from its connection before anybody asks for them, about: twice that, and one read of
 the event loop's. aiohttp makes it more for who reads more at a time."""
+_GREETING = 1.0
+"""Seconds that a server that stops leaves to handshakes of TLS."""
 _STOP_LOOK = 0.02
 """Seconds between two looks at the connections of a server that stops."""
 
@@ -230,18 +236,17 @@ class _Protocol(RequestHandler):
     """aiohttp's protocol, with errors of HTTP itself in a form that every client here can read."""
 
     def __init__(
-        self, server: web.Server, unreadable: Unreadable, make_room: Callable[[], bool], **options: Any
+        self, server: web.Server, unreadable: Unreadable, arrived: Callable[["_Protocol"], None], **options: Any
     ) -> None:
         super().__init__(server, **options)
         self._unreadable = unreadable
-        self._make_room = make_room
+        self._arrived = arrived
         self.asked_at = float("-inf")
-        """When the header of its last request was whole, on the loop's clock."""
+        """When the header of its last request was whole; monotonic, and finer than the loop's clock."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if not self._make_room():
-            self.force_close()
+        self._arrived(self)
 
     @property
     def is_idle(self) -> bool:
@@ -278,13 +283,23 @@ class HttpService:
     """Hands connections to aiohttp and requests to `handler`."""
 
     def __init__(
-        self, handler: Handler, *, unreadable: Unreadable, idle_timeout: float, most: int, crowded: Callable[[], None]
+        self,
+        handler: Handler,
+        *,
+        unreadable: Unreadable,
+        idle_timeout: float,
+        context: ssl.SSLContext | None,
+        most: int,
+        crowded: Callable[[], None],
     ) -> None:
         """`most`: connections that are kept at the most; `crowded` is told, once a minute, that there were more."""
         self._handler = handler
+        self._context = context
         self._most = most
         self._crowded = crowded
         self._told_at = float("-inf")
+        self._arriving: dict[_Protocol, asyncio.Task[None]] = {}
+        """Connections that are not made yet: for a moment, or while they are in the handshake of TLS. The first first."""
         self._unreadable = unreadable
         self.idle_timeout = idle_timeout
         self.now = Now()
@@ -303,40 +318,62 @@ class HttpService:
             "read_bufsize": READ_AHEAD,
         }
 
-    def __call__(self) -> RequestHandler:
-        """A protocol for one connection."""
+    def take(self, connection: socket.socket) -> None:
+        """A new connection, accepted: it is served from now on, or closed where there is no room for it."""
+        if self.connections >= self._most and not self._make_room():
+            connection.close()
+            return
+        connection.setblocking(False)
         loop = asyncio.get_running_loop()
-        return _Protocol(self._server, self._unreadable, self._make_room, loop=loop, **self._options)
+        protocol = _Protocol(self._server, self._unreadable, self._arrived, loop=loop, **self._options)
+        self._arriving[protocol] = loop.create_task(self._greet(connection, protocol))
+
+    async def _greet(self, connection: socket.socket, protocol: _Protocol) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            with contextlib.suppress(OSError):  # a client that is gone already, or speaks no TLS
+                await loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._context)
+        finally:
+            self._arriving.pop(protocol, None)
+
+    def _arrived(self, protocol: _Protocol) -> None:
+        self._arriving.pop(protocol, None)
 
     def _make_room(self) -> bool:
-        """If there are too many connections, end one that waits for a request, or for the rest of one's header.
+        """End a connection that has no request under way. False where there is none: then the new one has to go.
 
-        Of those that never brought a request the first that came; where there is none, the one whose last is longest ago.
-        False where every other one has a request under way: then the new one has to go.
+        Those in the handshake of TLS have half of the room at the most, and of them the first that came goes. Of those
+        that wait for a request, or for the rest of one's header, the first that came of those that never brought one;
+        where there is none, the one whose last is longest ago.
         """
-        connections = self._server.connections  # in the order in which they came
-        if len(connections) <= self._most:
-            return True
         now = asyncio.get_running_loop().time()
         if now - self._told_at >= _TELL_AGAIN:
             self._told_at = now
             self._crowded()
+        greeted = self._arriving if self._context is not None else {}  # without TLS they are there in a moment
+        waits = None if len(greeted) > self._most // 2 else self._longest_idle()
+        if waits is not None:
+            waits.end()
+        elif greeted:
+            greeted.pop(next(iter(greeted))).cancel()
+        else:
+            return False
+        return True
+
+    def _longest_idle(self) -> _Protocol | None:
         longest: _Protocol | None = None
-        for one in connections:
+        for one in self._server.connections:  # in the order in which they came
             if not isinstance(one, _Protocol) or not one.is_idle:
                 continue
             if longest is None or one.asked_at < longest.asked_at:
                 longest = one
             if math.isinf(one.asked_at):
                 break
-        if longest is None:
-            return False
-        longest.end()
-        return True
+        return longest
 
     @property
     def connections(self) -> int:
-        return len(self._server.connections)
+        return len(self._server.connections) + len(self._arriving)
 
     async def stop(self, within: float) -> None:
         """Close idle connections, let requests under way finish for `within` seconds, then end them.
@@ -346,6 +383,10 @@ class HttpService:
         self._stopping = True
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
+        if self._arriving:
+            await asyncio.wait(self._arriving.values(), timeout=min(within, _GREETING))
+        for task in self._arriving.values():
+            task.cancel()  # they are in the handshake
         while self._server.connections and loop.time() < deadline:
             for protocol in self._server.connections:
                 if isinstance(protocol, _Protocol) and protocol.is_idle:
@@ -363,7 +404,7 @@ class HttpService:
         task: "asyncio.Task[None]",
     ) -> Exchange:
         if isinstance(protocol, _Protocol):
-            protocol.asked_at = asyncio.get_running_loop().time()
+            protocol.asked_at = time.monotonic()
         return Exchange(message, stream, protocol, writer, task, self)
 
     async def _handle(self, exchange: Exchange) -> Answer:

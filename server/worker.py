@@ -1,7 +1,6 @@
 """One process that answers requests: alone on a listening socket, or one of several that are handed connections."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import signal
@@ -18,6 +17,8 @@ from server.tls import Certificate
 
 _TLS_LOOK = 2.0
 _HANDED = 64
+"""Connections that are taken at once at the most."""
+_ACCEPT_AGAIN = 0.05
 _OTHER_FILES = 200
 """Descriptors that a worker has for other things than connections, at the most: packs, the database, a bucket."""
 _FILES_OF_ONE = 2
@@ -48,10 +49,39 @@ async def work(
         app.handle,
         unreadable=app.unreadable,
         idle_timeout=settings.server.idle_timeout,
+        context=certificate.context if certificate is not None else None,
         most=most,
         crowded=lambda: log.event("too many connections: those that wait longest are ended", worker=worker, most=most),
     )
-    context = certificate.context if certificate is not None else None
+
+    def accept(listener: socket.socket) -> None:
+        for _ in range(_HANDED):
+            try:
+                connection, _ = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:  # out of descriptors, or memory: what is open goes on
+                log.event("a connection cannot be accepted", reason=str(error))
+                loop.remove_reader(listener)
+                loop.call_later(_ACCEPT_AGAIN, accept_again, listener)
+                return
+            service.take(connection)
+
+    def accept_again(listener: socket.socket) -> None:
+        if not stopping.is_set():
+            loop.add_reader(listener, accept, listener)
+
+    def receive(channel: socket.socket) -> None:
+        try:
+            _, descriptors, _, _ = socket.recv_fds(channel, 1, _HANDED)
+        except BlockingIOError:
+            return
+        if not descriptors:  # the parent is gone
+            loop.remove_reader(channel)
+            stopping.set()
+        for descriptor in descriptors:
+            service.take(socket.socket(fileno=descriptor))
+
     app.measures["connections"] = lambda: service.connections
     watch = None
     if certificate is not None:
@@ -59,33 +89,19 @@ async def work(
         watch = asyncio.create_task(_watch(certificate, log))
     gc.freeze()  # what is here stays: the collector need not look at it again
     gc.set_threshold(10_000, 20, 50)
-    server = None
-    connecting: set[asyncio.Task[None]] = set()
     if listener is not None:
-        server = await loop.create_server(service, sock=listener, ssl=context, backlog=1024)
+        listener.setblocking(False)
+        loop.add_reader(listener, accept, listener)
     elif channel is not None:
         channel.setblocking(False)
-
-        def receive() -> None:
-            try:
-                _, descriptors, _, _ = socket.recv_fds(channel, 1, _HANDED)
-            except BlockingIOError:
-                return
-            if not descriptors:  # the parent is gone
-                loop.remove_reader(channel)
-                stopping.set()
-            for descriptor in descriptors:
-                task = loop.create_task(_adopt(socket.socket(fileno=descriptor), service, context))
-                connecting.add(task)
-                task.add_done_callback(connecting.discard)
-
-        loop.add_reader(channel, receive)
+        loop.add_reader(channel, receive, channel)
         channel.send(b"r")
     await stopping.wait()
     log.event("stopping", worker=worker, connections=service.connections)
     app.ready = False
-    if server is not None:
-        server.close()
+    if listener is not None:
+        loop.remove_reader(listener)
+        listener.close()
     if channel is not None:
         loop.remove_reader(channel)
     await service.stop(settings.server.drain)
@@ -97,13 +113,6 @@ async def work(
     for number in (signal.SIGTERM, signal.SIGINT):  # whoever says it once more does not turn this into a failure
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_IGN)
-
-
-async def _adopt(connection: socket.socket, service: HttpService, context: ssl.SSLContext | None) -> None:
-    connection.setblocking(False)
-    loop = asyncio.get_running_loop()
-    with contextlib.suppress(OSError):  # a client that is gone already, or speaks no TLS
-        await loop.connect_accepted_socket(service, connection, ssl=context)
 
 
 async def _watch(certificate: Certificate, log: Log) -> None:

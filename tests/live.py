@@ -3,6 +3,7 @@
 import base64
 import configparser
 import contextlib
+import functools
 import http.client
 import io
 import json
@@ -186,17 +187,18 @@ class LiveServer:
 
     def ready(self) -> bool:
         """Whether /readyz answers 200."""
-        connection = (
-            http.client.HTTPSConnection(self.host, self.port, timeout=5, context=_unverified())
-            if self.scheme == "https"
-            else http.client.HTTPConnection(self.host, self.port, timeout=5)
-        )
-        with contextlib.closing(connection):
+        with contextlib.closing(self.connection(timeout=5)) as connection:
             try:
                 connection.request("GET", "/readyz")
                 return connection.getresponse().status == 200
             except (OSError, http.client.HTTPException):
                 return False
+
+    def connection(self, *, timeout: float) -> http.client.HTTPConnection:
+        """A new one, not open yet; with TLS it trusts whoever answers."""
+        if self.scheme == "https":
+            return http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=_unverified())
+        return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
 
     def log_tail(self, lines: int = 60) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -309,8 +311,9 @@ def _session() -> boto3.session.Session:
     return session
 
 
+@functools.cache
 def _unverified() -> ssl.SSLContext:
-    """Only for the probe of a server this process has just started; tests verify certificates where they matter."""
+    """Only for servers that this process has started itself; tests verify certificates where they matter."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

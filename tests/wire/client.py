@@ -82,7 +82,7 @@ class Client:
         self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None, **fields: str
     ) -> Answer:
         """Send it and read the answer. `fields`: header fields, with _ for -."""
-        connection = self._connection or http.client.HTTPConnection(self.server.host, self.server.port, timeout=TIMEOUT)
+        connection = self._connection or self.server.connection(timeout=TIMEOUT)
         self._connection = None
         sent = {"Authorization": self.authorization} if self.authorization else {}
         if self._host:
