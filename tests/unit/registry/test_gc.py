@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from base.digest import Digest, digest_of
 from registry import rows
 from registry.errors import BlobUnknown, OffsetWrong, UploadUnknown
+from registry.gc import Collector
+from registry.media import OCI_MANIFEST
 from registry.names import Tag
 from registry.rows import Repository
 from registry.uploads import ClientGone
@@ -28,7 +31,7 @@ from tests.rooms import (
     read_blob,
     read_key,
 )
-from tests.unit.registry.test_push_and_pull import blob, image, pushed
+from tests.unit.registry.test_push_and_pull import blob, described, image, index, pushed
 
 LARGE = SMALL + 1
 STEP = GRACE / 4
@@ -78,14 +81,20 @@ async def test_a_blob_without_a_manifest_is_kept_for_its_grace_and_freed_after_i
 async def test_nothing_is_freed_while_there_is_a_pin(house: House, repository: Repository, clock: Time):
     digest = await blob(house, repository, b"to be copied")
     key = await key_of(house, digest)
-    pin = Lease(house.database, f"{PIN}a copy", "a copy", clock=clock, seconds=10 * GRACE)
+    writer = await house.blobs.writer(house.blobs.stage(), turn=1, offset=0)
+    await writer.write([b"nobody's"], [])
+    orphan = await writer.close()
+    pin = Lease(house.database, f"{PIN}a copy", "a copy", clock=clock, seconds=20 * GRACE)
     assert await pin.take()
-    for _ in range(3):
+    for _ in range(5):
         clock.pass_(GRACE + 1)
         assert (await house.collector.collect()).freed == 0
+        assert (await house.collector.collect_orphans()).orphans == 0
     assert await read_key(house.blobs, key) == b"to be copied"
-    clock.pass_(10 * GRACE)  # whoever held it has fallen silent
+    assert await read_key(house.blobs, orphan) == b"nobody's"
+    clock.pass_(20 * GRACE)  # whoever held it has fallen silent
     assert (await house.collector.collect()).freed == 1
+    assert (await house.collector.collect_orphans()).orphans == 1
 
 
 async def test_what_a_manifest_names_is_kept_for_ever(house: House, repository: Repository, clock: Time):
@@ -182,6 +191,16 @@ async def test_a_mount_of_what_is_not_there_does_nothing(house: House, repositor
     here = await blob(house, repository, b"here")
     assert not await house.database.write(lambda: rows.link_blob(repository.id, target.id + 1, here, now))
     assert await house.database.write(lambda: rows.link_blob(repository.id, repository.id, here, now))
+
+
+async def test_a_renewal_never_shortens_what_is_kept(house: House, repository: Repository, clock: Time):
+    """Who asked before the image was put writes after it."""
+    await pushed(house, repository, 1)
+    now = clock()
+    assert await house.database.write(lambda: rows.keep_blob(repository.id, digest_of(b"layer"), now))
+    found = await rows.find_blob(house.database, repository.id, digest_of(b"layer"))
+    assert found is not None
+    assert found.kept_at == rows.REFERENCED
 
 
 async def test_a_mount_never_shortens_what_is_kept(house: House, repository: Repository, clock: Time):
@@ -295,6 +314,44 @@ async def test_an_upload_in_pieces_leaves_nothing_that_only_a_search_would_find(
     assert await is_there(house, repository, digest_of(data))
 
 
+@pytest.mark.parametrize("after", [0.0, 500.0])
+async def test_what_is_about_a_deleted_image_goes_with_it_unless_somebody_wants_it_for_itself(
+    house: House, repository: Repository, clock: Time, after: float
+):
+    """`referrers_after`; 0 is never."""
+    _, put = await pushed(house, repository, 1)
+    _, again = await pushed(house, repository, 2)
+    made = {}
+    for name, about, tags in (
+        ("lone", put, []),
+        ("tagged", put, ["v1"]),
+        ("listed", put, []),
+        ("of one that is back", again, []),
+    ):
+        more = {"annotations": {"name": name}, "subject": described(about.digest, 3, OCI_MANIFEST)}
+        made[name] = (await pushed(house, repository, 3, *tags, **more))[1].digest
+    await house.push.put(repository, index(made["listed"]), None)
+    for one in (put, again):
+        unit = partial(rows.delete_manifest, repository.id, one.digest, clock(), keep_referenced=False)
+        await house.database.write(unit)
+    await pushed(house, repository, 2)
+    collector = Collector(
+        house.database, house.blobs, clock=clock, grace=GRACE, upload_expiry=EXPIRY, referrers_after=after
+    )
+
+    async def left() -> set[str]:
+        found = {digest for (digest,) in await house.database.fetch("SELECT digest FROM manifests")}
+        return {name for name, digest in made.items() if digest in found}
+
+    clock.pass_(499)
+    assert (await collector.collect()).referrers == 0
+    assert await left() == made.keys()
+    clock.pass_(100 * EXPIRY)
+    assert (await collector.collect()).referrers == (1 if after else 0)
+    assert await left() == made.keys() - ({"lone"} if after else set())
+    assert await house.database.fetch("SELECT * FROM deleted_subjects") == [], "it is looked at once"
+
+
 async def test_who_was_too_late_with_a_piece_leaves_nothing_that_only_a_search_would_find(
     house: House, other: House, repository: Repository, clock: Time
 ):
@@ -351,6 +408,20 @@ async def test_bytes_without_a_row_are_found_and_freed_when_they_are_old(
     assert await is_there(house, repository, kept)
     await house.uploads.finish(upload, Digest(upload.digest))
     assert await is_there(house, repository, Digest(upload.digest))
+
+
+async def test_the_key_of_an_orphan_is_remembered_until_no_upload_can_bring_a_row_for_it(house: House, clock: Time):
+    writer = await house.blobs.writer(house.blobs.stage(), turn=1, offset=0)
+    await writer.write([b"nobody's"], [])
+    key = await writer.close()
+    clock.pass_(2 * 3600)
+    assert (await house.collector.collect_orphans()).orphans == 1
+    clock.pass_(EXPIRY)
+    await house.collector.collect()
+    assert await house.database.fetch("SELECT key, reason FROM condemned") == [(key, "buried")]
+    clock.pass_(2 * SETTLE + 1)
+    assert (await house.collector.collect()).freed == 0, "it was counted"
+    assert await house.database.fetch("SELECT key FROM condemned") == []
 
 
 async def test_no_grace_at_all_still_leaves_young_bytes_to_their_rows(place: Path, clock: Time):
