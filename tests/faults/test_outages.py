@@ -21,8 +21,8 @@ import pytest
 from tests import require
 from tests.backing import Backing
 from tests.faults import stock
-from tests.faulty import MISCHIEF, Fault, FaultyProxy, Kind, all_of, often, well
 from tests.live import LiveServer
+from tests.mischief import MISCHIEF, Fault, FaultyProxy, Kind, all_of, often, well
 from tests.parts import built
 from tests.postgres import PostgresServer, program
 from tests.postgres import serving as serving_postgres
