@@ -1,6 +1,7 @@
 """Servers whose decisions are looked at by the commands, as a person would."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -95,6 +96,12 @@ class Past:
     metrics: str
 
 
+def _counted(metrics: str) -> str:
+    """The metrics, once a refusal of each kind is in them: workers tell each other of their counts from time to time."""
+    found = re.search(r"^longshore_decisions_denied_total (\S+)$", metrics, flags=re.MULTILINE)
+    return metrics if found and float(found[1]) >= REFUSED.total() else ""
+
+
 @pytest.fixture(scope="package")
 def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
     with LiveServer(tmp_path_factory.mktemp("server"), settings={"storage.reserve": "0"}, workers=2) as server:
@@ -108,5 +115,5 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
         with Client(server, authorization=f"Basic {token}") as client:
             assert client("GET", "/v2/team-a/app/tags/list").status == 200
             eventually(lambda: len(decisions(server, "--principal", "ci")) == (PUSH + REFUSED).total())
-            metrics = client("GET", "/metrics").body.decode()
+            metrics = eventually(lambda: _counted(client("GET", "/metrics").body.decode()))
     return Past(server, ci, token, refused.headers["x-amzn-RequestId"], metrics)
