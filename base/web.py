@@ -40,6 +40,8 @@ class Reply:
     """Content-Length where there is no body to count: the answer to HEAD."""
     close: bool = False
     """End the connection after it."""
+    refused: str = ""
+    """Why these credentials are no good, for the log."""
     reason: str = ""
     """The reason phrase of the status line, for people, where the usual one would say less; what a line cannot hold is
     left out."""

@@ -374,6 +374,7 @@ class App:
                 agent=exchange.headers.get("User-Agent", ""),
                 request_id=exchange.request_id,
                 code=visit.code,
+                refused=visit.refused,
                 waited=visit.waited,
                 trace_id=visit.trace_id,
             )
@@ -417,6 +418,7 @@ class App:
             )
             try:
                 reply = await self._oci.answer(call)
+                visit.refused = reply.refused
             finally:
                 visit.route = call.route or visit.route
                 visit.principal, visit.kind = call.caller.principal.arn, call.caller.principal.kind
@@ -437,9 +439,11 @@ class App:
             region = self.hosts.registry_of(origin.host).region
             authorization = exchange.headers.get("Authorization")
             try:
-                return await self._token.answer(
+                reply = await self._token.answer(
                     exchange.method, visit.query, authorization, exchange.body, region=region
                 )
+                visit.refused = reply.refused
+                return reply
             except (DatabaseFull, DatabaseUnavailable) as error:
                 return self._cannot(error, visit)
         if path.startswith(LINKS):

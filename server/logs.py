@@ -57,17 +57,21 @@ class Log:
         agent: str,
         request_id: str,
         code: str = "",
+        refused: str = "",
         waited: float = 0.0,
         trace_id: str = "",
     ) -> None:
         """One request: `seconds` until the last byte of its answer was handed over, `waited` of them for a limit's turn;
-        `received` and `sent` bytes of bodies; the `code` of an AWS error."""
+        `received` and `sent` bytes of bodies; the `code` of an AWS error; why credentials were
+        `refused`."""
         if not self.access_enabled:
             return
         stamp = self._stamp(time.time())
         agent = agent[:_AGENT]
         if self._json:
             more = f', "code": "{code}"' if code else ""
+            if refused:
+                more += f', "refused": {_quoted(refused)}'
             if waited:
                 more += f', "waited_ms": {waited * 1000:.2f}'
             if trace_id:
@@ -83,6 +87,8 @@ class Log:
                 f"{stamp} {status} {_printable(method):<6} {_printable(path)} {seconds * 1000:.1f}ms {received}/{sent} "
                 f"{_printable(client)} {_printable(principal) or '-'} {request_id}"
             )
+            if refused:
+                line += f" ({_printable(refused)})"
         self._write(line)
 
     def flush(self) -> None:

@@ -79,7 +79,9 @@ class TokenService:
             else:
                 return _oauth_error(400, "unsupported_grant_type", "grant_type has to be password or refresh_token")
         except AuthError as error:
-            return _oauth_error(401, "invalid_grant", str(error))
+            reply = _oauth_error(401, "invalid_grant", str(error))
+            reply.refused = str(error)
+            return reply
         offline = fields.get("access_type") == "offline" or kind == "refresh_token"
         return self._issue(login, [fields.get("scope", "")], region, refresh=offline)
 
@@ -139,7 +141,7 @@ def _too_many() -> Reply:
 
 def _refused(error: AuthError) -> Reply:
     body = json.dumps({"errors": [{"code": "UNAUTHORIZED", "message": str(error)}]}).encode()
-    return Reply(401, [_JSON, ("WWW-Authenticate", 'Basic realm="token"')], body)
+    return Reply(401, [_JSON, ("WWW-Authenticate", 'Basic realm="token"')], body, refused=str(error))
 
 
 def _oauth_error(status: int, code: str, text: str) -> Reply:

@@ -29,6 +29,7 @@ class Visit:
         "principal",
         "query",
         "reference",
+        "refused",
         "repository",
         "route",
         "span",
@@ -52,6 +53,8 @@ class Visit:
         self.operation = ""
         """Of an AWS call."""
         self.code = ""
+        self.refused = ""
+        """Why its credentials are no good."""
         self.principal = ""
         self.kind = ""
         """Of the principal (`auth.access.PrincipalKind`)."""

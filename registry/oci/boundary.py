@@ -120,6 +120,12 @@ class OciBoundary:
         )
 
     def _auth(self, error: auth_errors.AuthError, call: Call, route: Route | None) -> Reply:
+        reply = self._say(error, call, route)
+        if not isinstance(error, auth_errors.AccessDenied | auth_errors.CredentialsMissing):
+            reply.refused = str(error)
+        return reply
+
+    def _say(self, error: auth_errors.AuthError, call: Call, route: Route | None) -> Reply:
         # who came with a Bearer token asks for another one when it is no good; a password's end is said as ECR does
         by_bearer = (call.headers.get("Authorization") or "").lower().startswith("bearer ")
         if isinstance(error, auth_errors.AccessDenied) or (

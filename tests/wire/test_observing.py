@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.live import LiveServer
-from tests.wire.client import Client, Wire, eventually
+from tests.wire.client import Client, Wire, basic, eventually
 
 NAME = "observing/it"
 
@@ -62,6 +62,25 @@ def test_a_line_counts_the_bytes_of_the_answer_but_not_those_that_head_leaves_ou
         assert line(server, root("HEAD", path).headers["x-amzn-RequestId"])["bytes_out"] == 0
     missing = root("HEAD", f"/v2/{NAME}/manifests/missing")
     assert line(server, missing.headers["x-amzn-RequestId"])["bytes_out"] == 0
+
+
+def test_a_line_says_why_a_login_failed_and_never_with_what(server: LiveServer, root: Client) -> None:
+    """docker shows the person who tries nothing but the status."""
+    ecr = server.client("ecr", region="eu-west-1")
+    password = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    together = "the access key id and secret do not go together"
+    for path in ("/v2/", "/token"):
+        for authorization, why in (
+            (basic(server.access_key_id, "not-the-secret"), together),
+            (basic("AKIAAAAAAAAAAAAAAAAA", "not-the-secret"), together),
+            (f"Basic {password}", "the authorization token is for region eu-west-1, not us-east-1"),
+            ("Basic not-the-secret", "the Basic credentials are not base64 of user:password"),
+        ):
+            with Client(server, authorization=authorization) as client:
+                found = line(server, client("GET", path).headers["x-amzn-RequestId"])
+            assert (found["refused"], found["principal"]) == (why, "anonymous" if path == "/v2/" else "")
+    assert "refused" not in line(server, root("GET", "/v2/").headers["x-amzn-RequestId"])
+    assert "not-the-secret" not in server.log.read_text()
 
 
 def test_a_call_of_an_api_is_logged_and_counted_by_its_operation(server: LiveServer) -> None:

@@ -61,7 +61,7 @@ def test_json_lines_are_json():
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-@pytest.mark.parametrize("field", ["path", "method", "client", "agent"])
+@pytest.mark.parametrize("field", ["path", "method", "client", "agent", "refused"])
 @pytest.mark.parametrize("style", ["text", "json"])
 def test_what_a_client_sends_cannot_write_lines_or_colours_of_its_own(style: str, field: str, hostile: str):
     found = lines(style, lambda log: log.access(**{**ACCESS, field: hostile}))
