@@ -17,12 +17,16 @@ from typing import Protocol, cast
 from base.web import Part, Reply, Source
 
 INLINE = 256 * 1024
-_PIECE = 512 * 1024
+_PIECE, _LEAST_PIECE = 512 * 1024, 64 * 1024
+_IN_HAND = 8 * 1024 * 1024
+"""Bytes of pieces, about, that wait for clients in all: the more take some, the smaller their pieces."""
 _SENDFILE = 4 * 1024 * 1024
 
 _LONGEST_PHRASE = 200
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _NO_BODY = {204, 304}
+_sending = 0
+"""Answers that are being sent in pieces."""
 
 
 class LocalFile(Protocol):
@@ -172,16 +176,25 @@ class Answer:
     async def _send_pieces(
         self, head: bytes, source: Source, start: int, length: int, transport: asyncio.Transport
     ) -> None:
+        global _sending  # noqa: PLW0603 - of the process, whose memory it bounds
         transport.write(head)
         end = start + length
+        _sending += 1
+        try:
+            await self._send_piecewise(source, start, end, transport)
+        finally:
+            _sending -= 1
+
+    async def _send_piecewise(self, source: Source, start: int, end: int, transport: asyncio.Transport) -> None:
         while start < end:
-            size = min(_PIECE, end - start)
+            size = min(max(_LEAST_PIECE, min(_PIECE, _IN_HAND // _sending)), end - start)
             data = source.read_now(start, size)
             if data is None:
                 data = await source.read(start, size)
             if transport.is_closing():
                 raise ConnectionResetError("the client is gone")
             transport.write(data)
+            del data
             self._sent += size
             start += size
             await self._connection.drain()

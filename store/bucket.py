@@ -41,6 +41,8 @@ LISTED = 1000
 """Things in one answer to a request to list them."""
 DELETED = 1000
 """Objects in one request to delete them (S3 API, DeleteObjects)."""
+_READ_AHEAD = 64 * 1024
+"""Bytes of an answer that are taken from its connection before they are asked for: aiohttp makes it more for who asks for more."""
 _NOTHING = hashlib.sha256(b"").hexdigest()
 _INLINE = 64 * 1024
 """Bytes of a body that are hashed on the event loop, and written at once."""
@@ -457,6 +459,7 @@ class Bucket:
                 # who asks too much waits elsewhere: a bound here would let pulls that are slow keep pushes waiting
                 connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=10.0),
                 auto_decompress=False,
+                read_bufsize=_READ_AHEAD,
                 trust_env=True,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
@@ -490,7 +493,7 @@ class Stream:
     async def read(self, size: int) -> bytes:
         """As many as have come, at most `size`; none at the end. Raises StoreUnavailable."""
         try:
-            return await self._response.content.read(size)
+            return await self._response.content.read(min(size, _READ_AHEAD))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             said = str(error) or type(error).__name__
             raise StoreUnavailable(f"the bucket does not answer: {said}") from error

@@ -72,8 +72,10 @@ _TAILS = 32
 """Tails that an upload has, at the most: then they become one."""
 _AHEAD = 256 * 1024
 """Bytes that opening a blob reads already."""
-_STREAMS = 32
+_STREAMS = 24
 """Blobs that are read in one stream at once; others are read piece by piece, so that slow clients hold no bytes here."""
+_IDLE = 0.2
+"""Seconds without a read after which a stream may be ended for another."""
 _HASH_HERE = 64 * 1024
 _HASHING = 4
 """Threads that hash."""
@@ -193,8 +195,10 @@ class S3Blobs:
         self._written: dict[str, int] = {}
         self._deletes_many = True
         self._piecemeal = asyncio.Semaphore(_STREAMS)
-        self.streams = 0
-        """Blobs that are being read in one stream."""
+        self._streams: dict[_S3Content, None] = {}
+        """Blobs that are being read in one stream, the one that was read from longest ago first."""
+        self.opened = 0
+        """Blobs that are open."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- the law
@@ -572,6 +576,23 @@ class S3Blobs:
         async with self._piecemeal:
             return (await self.bucket.get(path, offset, size))[1]
 
+    def begin_stream(self, content: "_S3Content") -> bool:
+        """Whether it may be read in one stream: there is room, or another's stream is idle and ends."""
+        if len(self._streams) >= _STREAMS:
+            first = next(iter(self._streams))
+            if not first.is_idle(asyncio.get_running_loop().time()):
+                return False
+            first.end_stream()
+        self._streams[content] = None
+        return True
+
+    def touch_stream(self, content: "_S3Content") -> None:
+        """It was read from."""
+        self._streams[content] = self._streams.pop(content)
+
+    def end_stream(self, content: "_S3Content") -> None:
+        self._streams.pop(content, None)
+
     async def grow(self, name: str, state: _State, turn: int) -> tuple[_State, list[Segment]]:
         """For a writer whose upload is over: where this process completed it (to hash it), go on in a new object.
 
@@ -805,6 +826,10 @@ class _S3Content:
         self._first = first
         self._stream: Stream | None = None
         self._at = 0
+        self._read_at = 0.0
+        self._reading = False
+        self._closed = False
+        blobs.opened += 1
 
     @classmethod
     async def open(cls, blobs: S3Blobs, path: str, key: str) -> "_S3Content":
@@ -813,6 +838,8 @@ class _S3Content:
             total, first = await blobs.bucket.get(path, 0, _AHEAD)
         except NothingToRange:
             total, first = 0, b""
+        if total > len(first) and blobs.opened >= _STREAMS:  # it would lie here for as long as the client likes
+            first = b""
         return cls(blobs, path, key, total, first)
 
     @property
@@ -839,7 +866,7 @@ class _S3Content:
             try:
                 data = await self._read_some(offset, end - offset)
             except _BrokeOff as error:  # go on where it stood
-                self._end()
+                self.end_stream()
                 broken += 1
                 if broken == _AGAIN:
                     raise StoreUnavailable(f"the bucket's answers break off: {error}") from error
@@ -851,36 +878,49 @@ class _S3Content:
     async def _read_some(self, offset: int, size: int) -> bytes:
         """At least one byte. Raises _BrokeOff."""
         if self._stream is None or self._at != offset:
-            self._end()
-            if self._blobs.streams >= _STREAMS:
+            self.end_stream()
+            if not self._blobs.begin_stream(self):
                 data = await self._blobs.piece(self._path, offset, size)
                 if not data:
                     raise _BrokeOff("it has fewer bytes than before")
                 return data
-            self._blobs.streams += 1
+            self._reading = True
             try:
                 self._stream = await self._blobs.bucket.stream(self._path, offset, self._size)
             finally:
+                self._reading = False
                 if self._stream is None:
-                    self._blobs.streams -= 1
+                    self._blobs.end_stream(self)
             self._at = offset
+        self._reading = True
         try:
             data = await self._stream.read(size)
         except StoreUnavailable as error:
             raise _BrokeOff(str(error)) from error
+        finally:
+            self._reading = False
         if not data:
             raise _BrokeOff("it ended early")
         self._at += len(data)
+        self._read_at = asyncio.get_running_loop().time()
+        self._blobs.touch_stream(self)
         return data
 
-    def _end(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-            self._blobs.streams -= 1
+    def is_idle(self, now: float) -> bool:
+        """Whether nobody reads, or has for a while."""
+        return not self._reading and now - self._read_at > _IDLE
+
+    def end_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+            self._blobs.end_stream(self)
 
     def close(self) -> None:
-        self._end()
+        self.end_stream()
+        if not self._closed:
+            self._closed = True
+            self._blobs.opened -= 1
 
 
 def _feed(pieces: Sequence[bytes], hashes: Sequence[Hash]) -> None:
