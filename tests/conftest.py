@@ -8,7 +8,7 @@ from tests import live, require
 from tests.backing import CHOICES, Backing
 from tests.parts import built
 from tests.postgres import PostgresServer, program, serving
-from tests.s3 import S3Server
+from tests.s3 import MotoServer, S3Server
 from tests.s3 import serving as serving_s3
 
 
@@ -75,6 +75,15 @@ def s3() -> Iterator[S3Server]:
     """One S3 server for all tests; each takes a bucket of its own."""
     require.need("s3", built("versitygw"), "an S3 server (versitygw)")
     with serving_s3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[MotoServer]:
+    """An S3 server of another make."""
+    require.need("s3", built("moto"), "another S3 server (moto)")
+    with serving_s3(MotoServer) as server:
+        assert isinstance(server, MotoServer)
         yield server
 
 

@@ -1,4 +1,4 @@
-"""An S3 server that stores for real (versitygw over a directory), and buckets in it."""
+"""S3 servers and buckets in them: one that stores for real (versitygw over a directory), and one that knows all of S3 (moto)."""
 
 import contextlib
 import socket
@@ -6,6 +6,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import boto3
 
 from store.bucket import S3Settings
 from tests.parts import built
@@ -30,14 +33,17 @@ class S3Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Returns once it listens."""
+    def command(self) -> list[str | Path]:
         program = built("versitygw")
         assert program is not None
+        return [program, "--keep-alive", "--port", f"127.0.0.1:{self.port}", "posix", self.directory / "buckets"]
+
+    def start(self) -> None:
+        """Returns once it listens."""
         (self.directory / "buckets").mkdir(parents=True, exist_ok=True)
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [program, "--keep-alive", "--port", f"127.0.0.1:{self.port}", "posix", self.directory / "buckets"],
+                self.command(),
                 env={"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY, "HOME": str(self.directory)},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
@@ -67,8 +73,11 @@ class S3Server:
         """An empty bucket, and how to reach it."""
         self._made += 1
         name = f"bucket-{self._made}"
-        (self.directory / "buckets" / name).mkdir()
+        self.make(name)
         return self.settings(name)
+
+    def make(self, name: str) -> None:
+        (self.directory / "buckets" / name).mkdir()
 
     def settings(self, bucket: str) -> S3Settings:
         return S3Settings(
@@ -80,11 +89,32 @@ class S3Server:
         )
 
 
+class MotoServer(S3Server):
+    """Keeps everything in its memory. It knows nearly all of S3, and says what it was told: encryption, for one."""
+
+    def command(self) -> list[str | Path]:
+        program = built("moto")
+        assert program is not None
+        return [program, "-H", "127.0.0.1", "-p", str(self.port)]
+
+    def make(self, name: str) -> None:
+        client = self.client()
+        client.create_bucket(Bucket=name)
+        client.close()
+
+    def client(self) -> Any:
+        """boto3's."""
+        return boto3.session.Session().client(
+            "s3", endpoint_url=self.url, region_name="us-east-1", aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+        )  # fmt: skip
+
+
 @contextlib.contextmanager
-def serving() -> Iterator[S3Server]:
+def serving(kind: type[S3Server] = S3Server) -> Iterator[S3Server]:
     """A server in memory."""
     with quick_directory() as directory:
-        server = S3Server(directory)
+        server = kind(directory)
         server.start()
         try:
             yield server

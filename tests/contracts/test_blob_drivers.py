@@ -71,14 +71,14 @@ async def opened(kind: str) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def chosen(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    bucket = request.getfixturevalue("s3").new_bucket() if request.param == "s3" else None
+    bucket = request.getfixturevalue(request.param).new_bucket() if request.param in {"s3", "moto"} else None
     with quick_directory() as directory:
         store = Store(request.param, directory, bucket)
         yield store
         await store.close()
 
 
-@pytest.fixture(params=["memory", "packs", "files", "s3"])
+@pytest.fixture(params=["memory", "packs", "files", "s3", "moto"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     async with chosen(request) as store:
         yield store
@@ -821,7 +821,7 @@ async def test_a_full_store_keeps_what_it_has(disk: Store):
 
 async def test_free_space_is_bytes_or_unknown(store: Store):
     free = await store.open().free_space()
-    assert free is None if store.kind in {"memory", "s3"} else (free or 0) > 0
+    assert free is None if store.kind in {"memory", "s3", "moto"} else (free or 0) > 0
 
 
 async def test_no_descriptor_is_left_open(disk: Store):

@@ -16,7 +16,7 @@ from store.blobs.s3 import MIN_PART, PART, S3Blobs, part_size
 from store.bucket import Bytes, Refused, S3Settings
 from tests.contracts.test_blob_drivers import append, put
 from tests.rooms import patterned, read_key
-from tests.s3 import S3Server
+from tests.s3 import MotoServer, S3Server
 
 MB = 1024 * 1024
 
@@ -306,6 +306,30 @@ async def test_the_environment_of_those_who_use_the_registry_names_no_bucket(
     aws = S3Blobs(replace(bucket, endpoint_url=""), ids=new_uuid)
     assert "amazonaws.com" in (await aws.url("t/x", seconds=60) or "")
     await aws.close()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"sse": "AES256"}, {"ServerSideEncryption": "AES256"}),
+        ({"sse": "aws:kms"}, {"ServerSideEncryption": "aws:kms"}),
+        (
+            {"sse": "aws:kms", "kms_key_id": "alias/ours"},
+            {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/ours"},
+        ),
+    ],
+)
+async def test_every_object_is_encrypted_as_is_set(chosen: dict[str, str], said: dict[str, str], moto: MotoServer):
+    bucket = moto.new_bucket()
+    driver = S3Blobs(replace(bucket, **chosen), ids=new_uuid)  # type: ignore[arg-type]
+    keys = [await put(driver, patterned(size)) for size in (0, 5, 3 * MIN_PART)]
+    client = moto.client()
+    for key in keys:
+        found = client.head_object(Bucket=bucket.bucket, Key=driver.path(key))
+        assert {name: found.get(name) for name in said} == said
+    assert all(not client.get_object_tagging(Bucket=bucket.bucket, Key=driver.path(key))["TagSet"] for key in keys)
+    client.close()
+    await driver.close()
 
 
 async def test_an_outage_is_over_when_it_is_over(bucket: S3Settings, s3: S3Server):
