@@ -175,5 +175,5 @@ class _Look:
 
 
 def _name(unit: Callable[[], Unit[Any]]) -> str:
-    """Whose unit it is: `Push.put`."""
-    return str(getattr(unit, "__qualname__", "")).partition(".<locals>")[0]
+    """Whose unit it is: `Push.put`; of a partial one, the function's."""
+    return str(getattr(getattr(unit, "func", unit), "__qualname__", "")).partition(".<locals>")[0]
