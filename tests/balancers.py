@@ -1,6 +1,7 @@
 """Real proxies in front of servers, run from the example files as they are but for addresses and places."""
 
 import contextlib
+import http.client
 import re
 import shutil
 import signal
@@ -38,6 +39,10 @@ class Proxy:
         self.address = f"{server.host}:{port}"
         self.access_key_id = server.access_key_id
         self.secret_access_key = server.secret_access_key
+
+    def connection(self, *, timeout: float) -> http.client.HTTPConnection:
+        """A new one, not open yet."""
+        return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
 
     def __enter__(self) -> Self:
         words = {
