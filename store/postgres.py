@@ -42,7 +42,12 @@ _GROUP = 64
 _WRITERS = 0x4C6F6E6773686F72
 """The advisory lock that all writers of a database share."""
 _BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({_WRITERS})"
-_BEGIN_HEEDING = f"{_BEGIN}; SELECT CAST((SELECT 'sealed' FROM seals LIMIT 1) AS INTEGER)"  # noqa: S608
+_PREPARE_HEEDING = (
+    "PREPARE heed AS SELECT CAST((SELECT 'sealed' FROM seals LIMIT 1) AS INTEGER)",
+    f"PREPARE take_turn AS SELECT pg_advisory_xact_lock({_WRITERS})",
+)
+"""Whatever begins a transaction is planned once: that takes the server longer than to run it."""
+_BEGIN_HEEDING = "BEGIN; EXECUTE take_turn; EXECUTE heed"
 """Fails where there is a seal, in the same round trip."""
 _ALTERERS = _WRITERS + 1
 """The advisory lock of whoever changes the schema."""
@@ -111,10 +116,12 @@ class _Job(Generic[T]):
 class _Session:
     """A connection, and the statements that it has prepared."""
 
-    __slots__ = ("connection", "statements")
+    __slots__ = ("connection", "heeds", "statements")
 
     def __init__(self, connection: "asyncpg.Connection[Any]") -> None:
         self.connection = connection
+        self.heeds = False
+        """Whether what begins a transaction that heeds seals is prepared."""
         self.statements: dict[str, asyncpg.prepared_stmt.PreparedStatement[Any]] = {}
 
     async def run(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
@@ -383,6 +390,9 @@ class PostgresDatabase:
 
     async def _begin_heeding(self, session: _Session) -> None:
         """Begin a transaction. Raises Sealed."""
+        if not session.heeds:  # not before, for a new database has no seals yet
+            await session.connection.execute("; ".join(_PREPARE_HEEDING))
+            session.heeds = True
         try:
             await session.connection.execute(_BEGIN_HEEDING)
         except asyncpg.InvalidTextRepresentationError:

@@ -76,14 +76,10 @@ def put_manifest(push: Push) -> Unit[Pushed]:
     Raises RepositoryNotFound, LayersMissing, ImagesMissing, TagImmutable.
     """
     repository_id = push.repository.id
-    policy = yield from _current_policy(push.repository)
-    former: dict[Tag, Digest | None] = {}
-    for tag in push.tags:
-        rows = yield "SELECT digest FROM tags WHERE repository_id = ? AND name = ?", (repository_id, tag)
-        former[tag] = rows[0][0] if rows else None
-        if former[tag] not in {None, push.digest} and policy.is_immutable(tag):
+    policy, there, former = yield from _look_before(push)
+    for tag, had in former.items():
+        if had not in {None, push.digest} and policy.is_immutable(tag):
             raise TagImmutable(push.repository.name, tag)
-    there = yield "SELECT 1 FROM manifests WHERE repository_id = ? AND digest = ?", (repository_id, push.digest)
     if not there:
         yield from _insert_manifest(push)
     for tag, had in former.items():
@@ -96,11 +92,21 @@ def put_manifest(push: Push) -> Unit[Pushed]:
     return Pushed(bool(there), former)
 
 
-def _current_policy(repository: Repository) -> Unit[TagPolicy]:
-    rows = yield "SELECT mutability, exclusions FROM repositories WHERE id = ?", (repository.id,)
+def _look_before(push: Push) -> Unit[tuple[TagPolicy, bool, dict[Tag, Digest | None]]]:
+    """The repository's policy, whether the manifest is there, and what the tags name. Raises RepositoryNotFound."""
+    rows = yield (
+        "SELECT p.mutability, p.exclusions, "
+        "EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = p.id AND m.digest = ?), t.name, t.digest "
+        f"FROM repositories p LEFT JOIN tags t ON t.repository_id = p.id AND t.name IN ({placeholders(len(push.tags)) or 'NULL'}) "
+        "WHERE p.id = ?",
+        (push.digest, *push.tags, push.repository.id),
+    )
     if not rows:
-        raise RepositoryNotFound(repository.registry, repository.name)
-    return TagPolicy(Mutability(rows[0][0]), tuple(json.loads(rows[0][1])))
+        raise RepositoryNotFound(push.repository.registry, push.repository.name)
+    mode, exclusions, there, _, _ = rows[0]
+    named: dict[Tag, Digest | None] = {tag: digest for *_, tag, digest in rows if tag is not None}
+    policy = TagPolicy(Mutability(mode), tuple(json.loads(exclusions)))
+    return policy, bool(there), {tag: named.get(tag) for tag in push.tags}
 
 
 def _insert_manifest(push: Push) -> Unit[None]:
@@ -260,7 +266,7 @@ def count_tags_of(repository_id: int, digest: str) -> Unit[int]:
 def record_pulls(pulls: Iterable[tuple[int, str, float]]) -> Unit[None]:
     """(repository id, digest, time) of each."""
     for repository_id, digest, at in pulls:
-        yield "UPDATE manifests SET pulled_at = ? WHERE repository_id = ? AND digest = ?", (at, repository_id, digest)
+        yield ("UPDATE manifests SET pulled_at = ? WHERE repository_id = ? AND digest = ?", (at, repository_id, digest))
 
 
 async def find_contents(database: Database, repository_id: int, digests: Sequence[str]) -> dict[str, StoredManifest]:
