@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import selectors
+import signal
 import socket
 import subprocess
 import threading
@@ -274,6 +275,26 @@ def test_who_has_asked_stays_longer_than_who_never_has_and_a_request_under_way_i
         assert pushing.receive("PATCH").status == 202
         for wire in (early, newcomer, other):
             ask(wire)
+
+
+def test_whoever_comes_while_all_workers_are_busy_is_served_when_one_has_time(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(LiveServer(tmp_path, settings=SETTINGS, workers=2))
+        assert server.process is not None
+        workers = [pid for pid in descriptors_of(server) if pid != server.process.pid]
+        waiting = []
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            for _ in range(SLOW):
+                wire = Wire(server)
+                stack.callback(wire.close)
+                wire.send(request("GET", "/healthz"))
+                waiting.append(wire)
+        finally:
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
+        assert {wire.receive().status for wire in waiting} == {200}
 
 
 class Limited(LiveServer):

@@ -79,9 +79,18 @@ def test_a_disk_that_refuses_is_said_and_nothing_has_to_be_restarted(error: int,
                             method,
                             answer,
                         )
-                    with pytest.raises(botocore.exceptions.ClientError) as refused:
-                        server.client("ecr").create_repository(repositoryName="refused")
-                    assert refused.value.response["Error"]["Code"] == "ServiceUnavailable"
+                    for operation, given in (
+                        (server.client("ecr").create_repository, {"repositoryName": "refused"}),
+                        (server.client("ecr").initiate_layer_upload, {"repositoryName": NAME}),
+                        (server.client("iam").create_user, {"UserName": "refused"}),
+                    ):
+                        with pytest.raises(botocore.exceptions.ClientError) as refused:
+                            operation(**given)
+                        assert refused.value.response["Error"]["Code"] == "ServiceUnavailable"
+                        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+                    token = client("GET", f"/token?scope=repository:{NAME}:pull").json["token"]
+                    with Client(server, authorization=f"Bearer {token}") as newcomer:
+                        assert newcomer("GET", f"/v2/{NAME}/manifests/kept").status == 200, "whoever logs in pulls, too"
                     assert client("GET", "/healthz").status == 200
             before = len(load.acknowledged)
             eventually(lambda: len(load.acknowledged) > before + 5 or load.failures, within=60)
