@@ -30,6 +30,8 @@ _PAGE = 1000
 """Rows that are counted in one step."""
 _MARK = 5.0
 """Seconds between two marks of where a search stands."""
+_SKEW = 60.0
+"""Seconds by which clocks differ at the most; what is renewed so long after counting began is not counted again."""
 _COUNTED = 10_000
 """Deleted repositories and subjects are counted up to so many."""
 _BREATH = 2.0
@@ -101,37 +103,48 @@ async def find_standing(database: Database) -> Standing:
 
 
 class _Counting:
-    """Counts what waits, a page in a step."""
+    """Counts what waits, a page in a step; of graces those that began before a time: one that is renewed comes last again."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, before: float) -> None:
         self._database = database
+        self._before = before
         self.waiting = Waiting()
+        self._parts = [self._count_tombstones, self._count_graces, self._count_uploads]
         self._tombstone = (0.0, "")
         self._grace = (0.0, 0, "")
         self._upload = ""
 
     async def step(self) -> bool:
-        """Whether there is more."""
+        """Whether there is more. A page that is not full is the last: what comes meanwhile would have no end."""
+        if self._parts:
+            if await self._parts[0]() < _PAGE:
+                self._parts.pop(0)
+            return True
         waiting = self.waiting
-        tombstones = await rows.list_tombstones(self._database, after=self._tombstone, limit=_PAGE)
-        if tombstones:
-            self._tombstone = (tombstones[-1].condemned_at, tombstones[-1].key)
-            for one in tombstones:
-                if one.kind is not Garbage.BURIED:
-                    waiting.condemned.add(one.kind, Amount(1, one.size))
-            return True
-        graces = await rows.list_graces(self._database, after=self._grace, limit=_PAGE)
-        if graces:
-            self._grace = (graces[-1].kept_at, graces[-1].repository_id, graces[-1].digest)
-            waiting.graces += Amount(len(graces), sum(one.size or 0 for one in graces))
-            return True
-        uploads = await rows.list_open_uploads(self._database, after=self._upload, limit=_PAGE)
-        if uploads:
-            self._upload = uploads[-1][0]
-            waiting.uploads += Amount(len(uploads), sum(size for _, size in uploads))
-            return True
         waiting.repositories, waiting.subjects = await rows.count_deleted(self._database, limit=_COUNTED)
         return False
+
+    async def _count_tombstones(self) -> int:
+        found = await rows.list_tombstones(self._database, after=self._tombstone, limit=_PAGE)
+        for one in found:
+            self._tombstone = (one.condemned_at, one.key)
+            if one.kind is not Garbage.BURIED:
+                self.waiting.condemned.add(one.kind, Amount(1, one.size))
+        return len(found)
+
+    async def _count_graces(self) -> int:
+        found = await rows.list_graces(self._database, after=self._grace, before=self._before, limit=_PAGE)
+        for one in found:
+            self._grace = (one.kept_at, one.repository_id, one.digest)
+            self.waiting.graces += Amount(1, one.size or 0)
+        return len(found)
+
+    async def _count_uploads(self) -> int:
+        found = await rows.list_open_uploads(self._database, after=self._upload, limit=_PAGE)
+        for upload, size in found:
+            self._upload = upload
+            self.waiting.uploads += Amount(1, size)
+        return len(found)
 
 
 class _Work:
@@ -168,6 +181,7 @@ class Rounds:
         self._report = report
         self._round: _Work | None = None
         self._search: _Work | None = None
+        self._stepped: _Work | None = None
         self._next_round = 0.0
         self._rest = 0.0
         """Seconds of the present rest that are to come."""
@@ -259,33 +273,34 @@ class Rounds:
     # -- steps
 
     async def _find_work(self) -> _Work | None:
-        """A round before a search, where both are due. None where nothing is, or another process is at it."""
+        """None where nothing is due, or another process is at it. A round and a search under way take turns."""
+        if self._round is not None and self._search is not None:
+            return self._search if self._stepped is self._round else self._round
         if self._round is not None:
             return self._round
-        if self._search is not None and self._clock() < self._next_round:
-            return self._search
-        due = await self._find_due()
-        if due is None:
-            return None
         if self._search is not None:
-            return await self._begin(due) if due == "round" else self._search
-        if not (await self._lease.is_free() and await self._lease.take()):
+            if self._clock() < self._next_round or "round" not in await self._find_due():
+                return self._search
+            return await self._begin("round")
+        if not await self._find_due() or not (await self._lease.is_free() and await self._lease.take()):
             return None
         due = await self._find_due()  # another process may have done it in between
-        if due is None:
+        if not due:
             await self._lease.drop()
             return None
-        return await self._begin(due)
+        return await self._begin(due[0])
 
-    async def _find_due(self) -> Kind | None:
+    async def _find_due(self) -> list[Kind]:
+        """What ended longer ago comes first: rounds that take longer than their interval must not keep a search off."""
         known = await rows.find_collections(self._database)
         now = self._clock()
-        kind: Kind
-        for kind, interval in (("round", self._intervals.round), ("search", self._intervals.search)):
-            last = known[kind]
-            if last.under_way or abs(now - last.began_at) >= interval:  # clocks differ
-                return kind
-        return None
+        kinds: list[tuple[Kind, float]] = [("round", self._intervals.round), ("search", self._intervals.search)]
+        due = [
+            kind
+            for kind, interval in kinds
+            if known[kind].under_way or abs(now - known[kind].began_at) >= interval  # clocks differ
+        ]
+        return sorted(due, key=lambda kind: known[kind].ended_at)
 
     async def _begin(self, kind: Kind) -> _Work:
         now = self._clock()
@@ -301,6 +316,7 @@ class Rounds:
         return work
 
     async def _step(self, work: _Work) -> float:
+        self._stepped = work
         assert work.steps is not None
         try:
             return await anext(work.steps)
@@ -316,7 +332,7 @@ class Rounds:
         async with aclosing(self._collector.round(work.done, self._lease)) as steps:
             async for seconds in steps:
                 yield seconds
-        counting, timer, more = _Counting(self._database), self._pace.timer, True
+        counting, timer, more = _Counting(self._database, before=self._clock() + _SKEW), self._pace.timer, True
         while more:
             begun = timer()
             more = await counting.step()

@@ -4,12 +4,14 @@ import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from base.pace import Pace
+from registry import rows
 from registry.garbage import Amount, Garbage
 from registry.gc import Collected, Collector
 from registry.owner import StoreForeign
@@ -57,6 +59,7 @@ def process_of(
     share: float = 1.0,
     timer: Callable[[], float] = lambda: 0.0,
     blobs: object = None,
+    grace: float = GRACE,
 ) -> Process:
     pace = Pace(share=share, timer=timer)
     database = Heeding(house.database)
@@ -64,7 +67,7 @@ def process_of(
         database,
         cast("BlobDriver", blobs or house.blobs),
         clock=house.clock,
-        grace=GRACE,
+        grace=grace,
         upload_expiry=EXPIRY,
         settle=SETTLE,
         pace=pace,
@@ -244,9 +247,39 @@ async def test_rounds_are_done_while_a_search_is_under_way(house: House, reposit
     clock.pass_(SEARCH)
     await process.until_idle(clock, most=5000)
     kinds = [kind for kind, _ in process.said]
-    assert kinds[-1] == "search"
-    assert kinds.count("round") > 2
+    assert kinds.index("search") > 2
     assert store.keys == set()
+
+
+async def test_rounds_that_take_longer_than_their_interval_do_not_keep_a_search_off(
+    house: House, repository: Repository, clock: Time, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("registry.rounds._PAGE", 1)
+    for number in range(20):
+        await blob(house, repository, f"in its grace {number}".encode())
+    process = process_of(house, "one", share=0.1, timer=Ticking(0.7), blobs=Counted(clock), grace=10 * SEARCH)
+    began = clock()
+    while len(process.did("search")) < 2:
+        clock.pass_(await process.rounds.turn())
+        assert clock() < began + SEARCH + 20 * ROUND
+    assert (await find_standing(house.database)).round.seconds > ROUND, "the next is due when one ends"
+
+
+async def test_counting_comes_to_an_end_while_everything_is_asked_for_again(
+    house: House, repository: Repository, clock: Time, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("registry.rounds._PAGE", 1)
+    digests = [await blob(house, repository, f"blob {number}".encode()) for number in range(10)]
+    process = process_of(house, "one")
+    for _ in range(1000):
+        clock.pass_(1.0 + await process.rounds.turn())
+        for digest in digests:
+            unit = partial(rows.keep_blob, repository.id, digest, clock())
+            await house.database.write(unit, durable=False)
+        if process.did("round"):
+            break
+    assert len(process.did("round")) == 1
+    assert (await find_standing(house.database)).waiting.graces.items >= 10
 
 
 async def test_what_cannot_be_deleted_keeps_nothing_else_and_the_round_is_no_success(
