@@ -79,11 +79,10 @@ class RegistryFacts:
             name = parse_name(text)
         except NameMalformed:  # a pattern
             return facts
-        found = await rows.find_policed_repository(self._database, registry, name)
+        found = await rows.find_repository_facts(self._database, registry, name)
         if found is None:
             return facts
-        identifier, document = found
-        tags = tuple(await rows.list_resource_tags(self._database, identifier))
+        document, tags = found
         if document is None:
             return replace(facts, tags=tags)
         policy = self._directory.compile(document, Kind.REPOSITORY, name, "", Source.RESOURCE)

@@ -18,6 +18,24 @@ async def find_policed_repository(
     return None if row is None else (row[0], row[1])
 
 
+async def find_repository_facts(
+    database: Database, registry: RegistryId, name: RepositoryName
+) -> tuple[str | None, tuple[tuple[str, str], ...]] | None:
+    """(text of its policy, its resource tags by key) of a repository, as of one moment; None where there is none such."""
+    where = "r.account = ? AND r.region = ? AND r.name = ?"
+    named = (registry.account, registry.region, name)
+    rows = await database.fetch(
+        "SELECT p.document, NULL, NULL FROM repositories r LEFT JOIN repository_policies p ON p.repository_id = r.id "
+        f"WHERE {where} UNION ALL "
+        f"SELECT NULL, t.key, t.value FROM repositories r JOIN resource_tags t ON t.repository_id = r.id WHERE {where}",
+        (*named, *named),
+    )
+    if not rows:
+        return None
+    (document,) = (document for document, key, _ in rows if key is None)
+    return document, tuple(sorted((key, value) for _, key, value in rows if key is not None))
+
+
 def put_repository_policy(repository: Repository, document: str) -> Unit[None]:
     """Raises RepositoryNotFound."""
     there = yield "SELECT 1 FROM repositories WHERE id = ?", (repository.id,)
