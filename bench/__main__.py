@@ -95,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     how.add_argument("--store", type=Path, metavar="DIR", help="where stores are made, on a disk (the cache directory)")
     how.add_argument("--size", type=_size, default="1g", metavar="SIZE", help="of a blob of --memory (1g)")
+    how.add_argument("--pushes", type=_number, default=PUSHES, metavar="N", help=f"at once, of --memory ({PUSHES})")
+    how.add_argument("--bucket", action="store_true", help="of --memory: blobs go to S3 (versitygw), not to a disk")
     how.add_argument(
         "--database",
         choices=("sqlite", "postgres", "both"),
@@ -147,7 +149,7 @@ def _prepare(options: argparse.Namespace, chosen: list[str]) -> tuple[Ground, Ma
     needs = {
         "compare": STORE_BYTES,
         "syncs": STORE_BYTES,
-        "memory": int(options.size[:-1]) * SIZES[options.size[-1]] * (PUSHES + 1),
+        "memory": int(options.size[:-1]) * SIZES[options.size[-1]] * (options.pushes + 1),
         "databases": STORE_BYTES,
         "flat": sum(options.images) * BYTES_A_MANIFEST,
         "start": options.manifests * BYTES_A_MANIFEST,
@@ -186,7 +188,7 @@ def _measure(name: str, ground: Ground, options: argparse.Namespace) -> Section:
         case "syncs":
             return count_syncs(ground)
         case "memory":
-            return measure_memory(ground, options.size)
+            return measure_memory(ground, options.size, pushes=options.pushes, bucket=options.bucket)
         case "authorization":
             return measure_authorization(ground)
         case "sizing":

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import quote, urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined] # it is there
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
@@ -189,6 +190,7 @@ class Bucket:
         self._base, self._root = address_of(settings)
         self._host = urlsplit(self._base).netloc
         self.secure = self._base.startswith("https:")
+        self._proxy = proxy_to(self._base)
         self._keys = Keys(settings.access_key_id, settings.secret_access_key) if settings.access_key_id else None
         self._found: Any = None
         self._session: aiohttp.ClientSession | None = None
@@ -423,7 +425,7 @@ class Bucket:
         silence = longest if operation in _LONG else self._settings.read_timeout
         try:
             response = await self._open_session().request(
-                method, URL(url, encoded=True), data=data, headers=fields, allow_redirects=False,
+                method, URL(url, encoded=True), data=data, headers=fields, allow_redirects=False, proxy=self._proxy,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=self._settings.connect_timeout, sock_read=silence
@@ -460,7 +462,6 @@ class Bucket:
                 connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=10.0),
                 auto_decompress=False,
                 read_bufsize=_READ_AHEAD,
-                trust_env=True,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
@@ -599,6 +600,14 @@ def address_of(settings: S3Settings) -> tuple[str, str]:
     if "." in settings.bucket:
         return f"https://{domain}", f"/{settings.bucket}/"
     return f"https://{settings.bucket}.{domain}", "/"
+
+
+def proxy_to(base: str) -> str | None:
+    """What the environment names for that address (HTTPS_PROXY, NO_PROXY); asked once, not at every request."""
+    parts = urlsplit(base)
+    if proxy_bypass_environment(parts.netloc):
+        return None
+    return getproxies_environment().get(parts.scheme)
 
 
 def parse(document: bytes) -> ET.Element:

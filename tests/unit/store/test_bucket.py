@@ -25,6 +25,7 @@ from store.bucket import (
     address_of,
     encode_query,
     pause_before,
+    proxy_to,
 )
 
 AT = datetime(2026, 11, 25, 21, 13, 27, tzinfo=UTC)
@@ -92,6 +93,26 @@ async def test_links_are_signed_as_botocore_signs_them(token: str, monkeypatch: 
 )
 def test_aws_has_the_bucket_in_the_host_and_others_in_the_path(chosen: dict[str, str], address: tuple[str, str]):
     assert address_of(S3Settings(**chosen)) == address
+
+
+def test_a_proxy_is_the_environments(monkeypatch: pytest.MonkeyPatch):
+    for name in ("HTTP_PROXY", "http_proxy", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    assert proxy_to("https://blobs.s3.us-east-1.amazonaws.com") == "http://proxy:3128"
+    assert proxy_to("http://127.0.0.1:7070") is None
+    monkeypatch.setenv("NO_PROXY", ".amazonaws.com")
+    assert proxy_to("https://blobs.s3.us-east-1.amazonaws.com") is None
+
+
+async def test_keys_that_the_settings_leave_out_are_found_as_the_aws_tools_find_them(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a token")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    link = await Bucket(S3Settings(bucket="blobs")).link("t/x", seconds=60)
+    assert "X-Amz-Credential=AKIAENVIRONMENT%2F" in link
+    assert "X-Amz-Security-Token=a%20token" in link
 
 
 def said(status: int, code: str = "") -> Refusal:
