@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from base.clock import Clock
 from base.digest import Digest, algorithm_of, new_hash
+from registry.owner import StoreForeign
 from registry.rows import copies
 from registry.rows.tables import BLOBS, CARRIED
 from store.blobs.driver import BlobDriver
@@ -62,11 +63,15 @@ class Intake:
         self._blobs = blobs
         self._clock = clock
 
-    async def begin(self, origin: str, *, schema: int) -> None:
+    async def begin(self, origin: str, *, schema: int, registry: str = "") -> None:
         """Make the tables of the migration `schema`, or go on where an intake from the same `origin` was interrupted.
 
-        Raises IntakeRefused where the store holds anything else.
+        `registry`: the identity that is taken in. Raises IntakeRefused where the database holds anything else, StoreForeign
+        where the store of blobs is another registry's.
         """
+        owner = await self._blobs.owner()
+        if registry and owner not in {"", registry}:
+            raise StoreForeign(owner, registry)
         if schema > newest():
             raise IntakeRefused(f"it was made by a newer release (schema {schema}): install that release first")
         present = (await read_schema(self._database)).number

@@ -111,7 +111,7 @@ class Move:
         """The schema that is copied."""
         schema = require_known((await read_schema(self._database)).number)
         identity = await self._database.write(lambda: copies.find_identity(self._fresh))
-        await self._intake.begin(f"the registry {identity}", schema=schema)
+        await self._intake.begin(f"the registry {identity}", schema=schema, registry=identity)
         return schema
 
     async def _copy_blobs(self, done: Moved) -> None:

@@ -36,9 +36,9 @@ async def restore(
     """Every blob is compared with its digest, every table with what was written.
 
     With `keep_going` a blob that is damaged in the archive is left out and named; images that need it can be pushed
-    again. Tables in `without` stay empty. Raises ArchiveUnusable, IntakeRefused, NoRoom.
+    again. Tables in `without` stay empty. Raises ArchiveUnusable, IntakeRefused, StoreForeign, NoRoom.
     """
-    await intake.begin(f"the backup {backup.id} in {archive.address}", schema=backup.schema)
+    await intake.begin(f"the backup {backup.id} in {archive.address}", schema=backup.schema, registry=backup.registry)
     done = Restored(backup, damaged=dict(backup.damaged))
     async for some in read_blobs(archive, backup):
         for group in portions(some, lambda blob: blob[1]):

@@ -12,6 +12,7 @@ from registry import rows
 from registry.backup import SINCE, Backup, BackupBusy, Backups, blob_name, find_backup, list_backups, verify_backup
 from registry.gc import Collector
 from registry.intake import Intake, IntakeRefused, require_complete
+from registry.owner import StoreForeign
 from registry.restore import Restored, restore
 from registry.rows.tables import BLOBS
 from store.archive import Archive, ArchiveUnusable
@@ -346,6 +347,10 @@ async def test_a_store_that_holds_anything_is_not_restored_into(
     async with open_store("target", "sqlite", "disk") as store:
         await Intake(store.database, store.blobs, clock=clock).begin("another place", schema=newest())
         with pytest.raises(IntakeRefused, match="another place"):
+            await restored(store, archive, clock)
+    async with open_store("claimed", "sqlite", "disk") as store:
+        await store.blobs.claim("another registry")
+        with pytest.raises(StoreForeign, match="another registry"):
             await restored(store, archive, clock)
 
 
