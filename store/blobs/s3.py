@@ -632,6 +632,8 @@ class _S3Writer:
         self._sent = 0
         """Parts that were handed on to be sent."""
         self._sending: asyncio.Task[None] | None = None
+        self._crumbs: set[Crumb] = set()
+        """That it put into the bucket and that are there still."""
         self._uncounted = _FIRST
         self._over = False
 
@@ -708,7 +710,9 @@ class _S3Writer:
         """What the part has in memory goes to the bucket, for a while."""
         part = self._filling
         if part.held:
-            part.replace_held(await self._blobs.put_tail(self._name, Gathered(self._blobs.fetch, [*part.held])))
+            crumb = await self._blobs.put_tail(self._name, Gathered(self._blobs.fetch, [*part.held]))
+            self._crumbs.add(crumb)
+            part.replace_held(crumb)
 
     async def _send_full(self) -> None:
         """Send what is full, in a while."""
@@ -757,6 +761,7 @@ class _S3Writer:
         for crumb in crumbs:
             if crumb not in self._found.tails:
                 await self._blobs.forget(crumb.mark)
+                self._crumbs.discard(crumb)
 
     async def close(self) -> str:
         if self._over:
@@ -792,13 +797,12 @@ class _S3Writer:
     def discard(self) -> None:
         if not self._over:
             self._over = True
-            crumbs = [crumb for part in filter(None, (self._full, self._filling)) for crumb in part.crumbs]
-            self._blobs.begin_task(self._abandon(self._sending, crumbs))
+            self._blobs.begin_task(self._abandon(self._sending))
         for part in filter(None, (self._full, self._filling)):
             self._release(part)
         self._full, self._filling = None, Gathered(self._blobs.fetch)
 
-    async def _abandon(self, sending: "asyncio.Task[None] | None", crumbs: Iterable[Crumb]) -> None:
+    async def _abandon(self, sending: "asyncio.Task[None] | None") -> None:
         """Free what no name knows; where the store is away, a search of it will."""
         if sending is not None:
             sending.cancel()
@@ -806,7 +810,7 @@ class _S3Writer:
         with contextlib.suppress(StoreUnavailable):
             if self._state.upload not in {"", self._found.upload}:
                 await self._blobs.bucket.abort(self._blobs.path(self._state.object), self._state.upload)
-            await self._forget(crumbs)
+            await self._forget(tuple(self._crumbs))
 
 
 class _BrokeOff(Exception):

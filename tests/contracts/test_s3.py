@@ -1,5 +1,6 @@
 """What the driver for S3 promises beyond the common law, on a server that stores for real."""
 
+import asyncio
 import hashlib
 import http.client
 import urllib.parse
@@ -12,6 +13,7 @@ from base.digest import Digest
 from base.ids import new_uuid
 from store.blobs import s3 as driver_module
 from store.blobs.driver import BytesMissing, Fenced, StoreUnavailable
+from store.blobs.gathering import Allowance
 from store.blobs.s3 import MIN_PART, PART, S3Blobs, part_size
 from store.bucket import Bytes, Refused, S3Settings
 from tests.contracts.test_blob_drivers import append, put
@@ -194,6 +196,48 @@ async def test_parts_that_another_writer_changed_are_refused(blobs: S3Blobs, oth
     await other.put_part(state, 1, Bytes(patterned(PART, 7)))
     with pytest.raises(BytesMissing):
         await other.commit(staged, turn=1, size=len(data))
+
+
+@pytest.mark.parametrize("slow", [0.0, 60.0], ids=["clients that are slow", "clients that keep what they have"])
+async def test_where_memory_is_short_every_upload_goes_on_and_its_bytes_are_its_own(
+    slow: float, blobs: S3Blobs, other: S3Blobs, monkeypatch: pytest.MonkeyPatch
+):
+    """Memory for one part, and four who write in turns: what is not in memory is in the bucket for a while."""
+    monkeypatch.setattr(driver_module, "_SLOW", slow)
+    blobs.allowance = Allowance(PART, patience=0.02)
+    traffic = Traffic(blobs)
+    datas = [patterned(12 * MB + number, number) for number in range(4)]
+    writers = [await blobs.writer(blobs.stage(), turn=1, offset=0) for _ in datas]
+    running = [hashlib.sha256() for _ in datas]
+    for start in range(0, 13 * MB, 800_000):
+        pieces = [data[start : start + 800_000] for data in datas]
+        await asyncio.gather(
+            *(w.write([piece], [h]) for w, piece, h in zip(writers, pieces, running, strict=True) if piece)
+        )
+        held = sum(part.held_size for writer in writers for part in (writer._filling, writer._full) if part)
+        assert held <= PART + len(writers) * 256 * 1024
+    assert traffic.count("PutObject") > 0, "crumbs"
+    assert [found.digest() for found in running] == [hashlib.sha256(data).digest() for data in datas]
+    for writer, data in zip(writers, datas, strict=True):
+        key = await blobs.commit(await writer.close(), turn=1, size=len(data))
+        writer.discard()
+        assert await read_key(other, key) == data
+    assert blobs.allowance.free == PART
+    assert len(await objects(blobs)) == len(datas), "no crumb is left"
+    assert await uploads(blobs) == 0
+
+
+async def test_a_turn_that_is_given_up_leaves_neither_parts_nor_crumbs_nor_keeps_memory(blobs: S3Blobs):
+    blobs.allowance = Allowance(PART, patience=0.02)
+    writers = [await blobs.writer(blobs.stage(), turn=1, offset=0) for _ in range(3)]
+    for _ in range(7):
+        await asyncio.gather(*(writer.write([patterned(MB)], []) for writer in writers))
+    for writer in writers:
+        writer.discard()
+    await blobs.close()
+    assert blobs.allowance.free == PART
+    assert await objects(blobs) == []
+    assert await uploads(blobs) == 0
 
 
 async def test_deleting_a_staged_blob_leaves_nothing(blobs: S3Blobs, other: S3Blobs):
