@@ -632,6 +632,7 @@ class _S3Writer:
         self._sent = 0
         """Parts that were handed on to be sent."""
         self._sending: asyncio.Task[None] | None = None
+        self._beginning: asyncio.Task[None] | None = None
         self._crumbs: set[Crumb] = set()
         """That it put into the bucket and that are there still."""
         self._uncounted = _FIRST
@@ -732,7 +733,7 @@ class _S3Writer:
     async def _send(self, part: Gathered) -> None:
         try:
             if not self._state.upload:
-                self._state = await self._blobs.begin(self._name, self._state)
+                await self._begin()
             number = self._state.last + 1 + self._skip
             try:
                 etag = await self._blobs.put_part(self._state, number, part)
@@ -742,7 +743,7 @@ class _S3Writer:
                 self._state, segments = await self._blobs.grow(self._name, self._found, self._turn)
                 part.begin_with(segments, instead_of=self._found.tails)
                 if not self._state.upload:
-                    self._state = await self._blobs.begin(self._name, self._state)
+                    await self._begin()
                 number = self._state.last + 1
                 etag = await self._blobs.put_part(self._state, number, part)
             self._skip = 0
@@ -750,6 +751,15 @@ class _S3Writer:
         finally:
             self._release(part)
         await self._forget(part.crumbs)
+
+    async def _begin(self) -> None:
+        """Open the upload; to its end, whoever gives up meanwhile, for else nobody would know what to abort."""
+
+        async def do() -> None:
+            self._state = await self._blobs.begin(self._name, self._state)
+
+        self._beginning = self._blobs.begin_task(do())
+        await asyncio.shield(self._beginning)
 
     def _release(self, part: Gathered) -> None:
         """Its memory is for others now."""
@@ -807,6 +817,8 @@ class _S3Writer:
         if sending is not None:
             sending.cancel()
             await asyncio.wait([sending])
+        if self._beginning is not None:
+            await asyncio.wait([self._beginning])
         with contextlib.suppress(StoreUnavailable):
             if self._state.upload not in {"", self._found.upload}:
                 await self._blobs.bucket.abort(self._blobs.path(self._state.object), self._state.upload)
