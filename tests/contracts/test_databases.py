@@ -7,90 +7,20 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-import asyncpg
 import pytest
 
 from store.database import Database, DatabaseFull, DatabaseUnavailable, Sealed, Unit
 from store.leases import Lease, LeaseLost, drop_lease, take_lease
 from store.migrate import migrate, migrations
-from store.postgres import PostgresDatabase
 from store.seals import LOOK_AGAIN, Heeding, Unwritable, Watch, break_seal, list_seals, put_seal
 from store.sqlite import SqliteDatabase
-from tests.rooms import quick_directory
+from tests.contracts.places import Place, SqlitePlace
 
 PATIENCE = 30.0
-
-
-D = TypeVar("D", bound=Database)
-
-
-class Place(Generic[D]):
-    """Where databases are opened; each is another process's. `refused` is what breaking a constraint raises, `wrong` a
-    statement that makes no sense."""
-
-    refused: type[Exception]
-    wrong: type[Exception]
-
-    def __init__(self) -> None:
-        self._opened: list[D] = []
-
-    def make(self) -> D:
-        """One that the caller closes, in a loop of its own."""
-        raise NotImplementedError
-
-    def open(self) -> D:
-        database = self.make()
-        self._opened.append(database)
-        return database
-
-    async def close(self) -> None:
-        for database in self._opened:
-            await database.close()
-
-
-class SqlitePlace(Place[SqliteDatabase]):
-    refused = sqlite3.IntegrityError
-    wrong = sqlite3.OperationalError
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__()
-        self.path = directory / "test.db"
-
-    def make(self) -> SqliteDatabase:
-        return SqliteDatabase(self.path)
-
-
-class PostgresPlace(Place[PostgresDatabase]):
-    refused = asyncpg.IntegrityConstraintViolationError
-    wrong = asyncpg.UndefinedTableError
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.url = url
-
-    def make(self) -> PostgresDatabase:
-        return PostgresDatabase(self.url)
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with quick_directory() as name:
-        yield name
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place[Any]]:
-    opened: Place[Any]
-    if request.param == "sqlite":
-        opened = SqlitePlace(request.getfixturevalue("directory"))
-    else:
-        opened = PostgresPlace(request.getfixturevalue("postgres").new_database())
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -4,9 +4,8 @@ import asyncio
 import itertools
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -29,9 +28,9 @@ from store.migrate import (
 )
 from store.postgres import PostgresDatabase
 from store.seals import Unwritable
-from tests.contracts.test_databases import PATIENCE, Place, PostgresPlace, SqlitePlace
+from tests.contracts.places import Place
+from tests.contracts.test_databases import PATIENCE
 from tests.postgres import PostgresServer
-from tests.rooms import quick_directory
 
 Release = Callable[..., None]
 """Makes this process one of a release with other migrations: `release({"0001_words.sql": text})`."""
@@ -39,23 +38,6 @@ Release = Callable[..., None]
 NEWEST = max(migrations())
 EXPAND = "-- expand: it only adds\n"
 THINGS = f"{EXPAND}CREATE TABLE things (name TEXT NOT NULL PRIMARY KEY, value BIGINT);"
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with quick_directory() as name:
-        yield name
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place[Any]]:
-    opened: Place[Any]
-    if request.param == "sqlite":
-        opened = SqlitePlace(request.getfixturevalue("directory"))
-    else:
-        opened = PostgresPlace(request.getfixturevalue("postgres").new_database())
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

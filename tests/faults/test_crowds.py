@@ -345,6 +345,18 @@ def all_at_once(count: int, work: Callable[[int], None]) -> list[BaseException]:
     return failures
 
 
+def bear(server: LiveServer, count: int, act: Callable[[int], None]) -> None:
+    """So many at once all succeed, somebody else is served meanwhile, and memory and descriptors stay within their bounds."""
+    before, memory = descriptors_of(server), held(server)
+    with Bystander(server) as bystander:
+        failures = all_at_once(count, act)
+    assert failures == []
+    bystander.check(least=4)
+    assert bystander.descriptors - sum(before.values()) <= FILES_OF_ONE * count + SLACK * len(before)
+    assert held(server) - memory < BASE + MEMORY_OF_ONE * count
+    eventually(lambda: all(files <= before[pid] + SLACK for pid, files in descriptors_of(server).items()))
+
+
 def test_two_hundred_who_push_one_image_all_succeed(server: LiveServer) -> None:
     pushing = PUSHING * (5 if LONG else 1)
     source = random.Random(SEED)
@@ -372,14 +384,7 @@ def test_two_hundred_who_push_one_image_all_succeed(server: LiveServer) -> None:
     with Client(server) as client:
         authorization = client.authorization
         client.push_image(NAME, "warm")
-        before, memory = descriptors_of(server), held(server)
-        with Bystander(server) as bystander:
-            failures = all_at_once(pushing, push)
-        assert failures == []
-        bystander.check(least=4)
-        assert bystander.descriptors - sum(before.values()) <= FILES_OF_ONE * pushing + SLACK * len(before)
-        assert held(server) - memory < BASE + MEMORY_OF_ONE * pushing
-        eventually(lambda: all(count <= before[pid] + SLACK for pid, count in descriptors_of(server).items()))
+        bear(server, pushing, push)
         assert client("GET", f"/v2/{NAME}/manifests/one").body == manifest
         for data in (config, *layers):
             assert client("GET", f"/v2/{NAME}/blobs/{digest_of(data)}").body == data
@@ -405,12 +410,5 @@ def test_five_hundred_who_pull_one_tag_all_get_it_whole(server: LiveServer) -> N
     with Client(server) as client:
         authorization = client.authorization
         digest = client.push_image(NAME, "popular", layers=[layer])
-        before, memory = descriptors_of(server), held(server)
-        with Bystander(server) as bystander:
-            failures = all_at_once(pulling, pull)
-        assert failures == []
-        bystander.check(least=4)
-        assert bystander.descriptors - sum(before.values()) <= FILES_OF_ONE * pulling + SLACK * len(before)
-        assert held(server) - memory < BASE + MEMORY_OF_ONE * pulling
-        eventually(lambda: all(count <= before[pid] + SLACK for pid, count in descriptors_of(server).items()))
+        bear(server, pulling, pull)
     assert "Traceback" not in server.log.read_text()

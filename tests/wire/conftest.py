@@ -6,6 +6,7 @@ import pytest
 
 from tests.live import LiveServer
 from tests.wire.client import Client
+from tests.wire.collector import Collector
 
 SETTINGS = {"registry.create_on_push": "true", "storage.reserve": "0"}
 
@@ -20,3 +21,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 def root(server: LiveServer) -> Iterator[Client]:
     with Client(server) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    made = Collector()
+    yield made
+    made.close()

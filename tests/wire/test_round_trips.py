@@ -6,8 +6,8 @@ import pytest
 
 from tests.live import LiveServer
 from tests.wire.client import IMAGE, Answer, Client, digest_of
+from tests.wire.collector import Collector
 from tests.wire.principals import allow, make_user
-from tests.wire.test_traces import Collector
 
 NAME = "round/trips"
 NOW_AND_THEN = ("FROM epochs", "FROM seals")
@@ -26,13 +26,6 @@ READS: dict[str, tuple[int, Callable[[Client], Answer]]] = {
 
 def digest(client: Client) -> str:
     return client("HEAD", f"/v2/{NAME}/manifests/latest").headers["Docker-Content-Digest"]
-
-
-@pytest.fixture(scope="module")
-def collector() -> Iterator[Collector]:
-    made = Collector()
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")
