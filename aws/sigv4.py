@@ -20,9 +20,8 @@ from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from aws.errors import AwsError, Common
+from base.sigv4 import ALGORITHM, TERMINATOR, derive_key, write_string_to_sign
 
-ALGORITHM: Final = "AWS4-HMAC-SHA256"
-TERMINATOR: Final = "aws4_request"
 WINDOW: Final = timedelta(minutes=15)
 LONGEST_PRESIGNED: Final = timedelta(days=7)
 _TIMESTAMP: Final = "%Y%m%dT%H%M%SZ"
@@ -106,10 +105,7 @@ class SigningKeys:
         scope = (secret_access_key, date, region, service)
         key = self._keys.get(scope)
         if key is None:
-            key = f"AWS4{secret_access_key}".encode()
-            for part in (date, region, service, TERMINATOR):
-                key = hmac.digest(key, part.encode("utf-8", "surrogateescape"), "sha256")
-            self._keys[scope] = key
+            key = self._keys[scope] = derive_key(*scope)
             if len(self._keys) > self._size:
                 self._keys.popitem(last=False)
         else:
@@ -356,7 +352,7 @@ def _mismatch(canonical: str, to_sign: str) -> AwsError:
 
 def string_to_sign(claim: Claim, canonical: str) -> str:
     """Of a canonical request."""
-    return f"{ALGORITHM}\n{claim.timestamp}\n{claim.scope}\n{hashlib.sha256(_encode(canonical)).hexdigest()}"
+    return write_string_to_sign(claim.timestamp, claim.scope, _encode(canonical))
 
 
 def canonical_request(claim: Claim, request: SignedRequest, body_digest: str) -> str | None:

@@ -31,6 +31,7 @@ import botocore.httpsession
 import botocore.session
 from yarl import URL
 
+from base.sigv4 import ALGORITHM, TERMINATOR, derive_key, write_string_to_sign
 from store.blobs.driver import BytesMissing, NoRoom, StoreUnavailable
 
 Query: TypeAlias = Sequence[tuple[str, str]]
@@ -161,19 +162,14 @@ class Signable:
         fields = "".join(f"{name}:{' '.join(self.headers[name].split())}\n" for name in sorted(self.headers))
         canonical = f"{self.method}\n{self.path}\n{encode_query(self.query)}\n{fields}\n{named}\n{self.payload}"
         day = f"{at:%Y%m%d}"
-        scope = f"{day}/{region}/s3/aws4_request"
-        hashed = hashlib.sha256(canonical.encode()).hexdigest()
-        text = f"AWS4-HMAC-SHA256\n{at:%Y%m%dT%H%M%SZ}\n{scope}\n{hashed}"
-        signature = hmac.digest(_signing_key(keys.secret_access_key, day, region), text.encode(), "sha256").hex()
+        scope = f"{day}/{region}/s3/{TERMINATOR}"
+        text = write_string_to_sign(f"{at:%Y%m%dT%H%M%SZ}", scope, canonical.encode())
+        key = _derive_key(keys.secret_access_key, day, region, "s3")
+        signature = hmac.digest(key, text.encode(), "sha256").hex()
         return scope, named, signature
 
 
-@lru_cache(maxsize=8)
-def _signing_key(secret: str, day: str, region: str) -> bytes:
-    key = f"AWS4{secret}".encode()
-    for text in (day, region, "s3", "aws4_request"):
-        key = hmac.digest(key, text.encode(), "sha256")
-    return key
+_derive_key = lru_cache(maxsize=8)(derive_key)
 
 
 def encode_query(query: Query) -> str:
@@ -270,8 +266,8 @@ class Bucket:
         at = at or datetime.now(UTC)
         path = self._path(key)
         query = [
-            ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
-            ("X-Amz-Credential", f"{keys.access_key_id}/{at:%Y%m%d}/{self._settings.region}/s3/aws4_request"),
+            ("X-Amz-Algorithm", ALGORITHM),
+            ("X-Amz-Credential", f"{keys.access_key_id}/{at:%Y%m%d}/{self._settings.region}/s3/{TERMINATOR}"),
             ("X-Amz-Date", f"{at:%Y%m%dT%H%M%SZ}"),
             ("X-Amz-Expires", str(seconds)),
             ("X-Amz-SignedHeaders", "host"),
@@ -410,7 +406,7 @@ class Bucket:
         path = self._path(key)
         scope, named, signature = Signable(method, path, query, fields, payload).sign(keys, self._settings.region, at)
         fields["authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={keys.access_key_id}/{scope}, SignedHeaders={named}, Signature={signature}"
+            f"{ALGORITHM} Credential={keys.access_key_id}/{scope}, SignedHeaders={named}, Signature={signature}"
         )
         url = f"{self._base}{path}?{encode_query(query)}" if query else f"{self._base}{path}"
         data: Any = None
