@@ -99,6 +99,10 @@ class Refused(StoreUnavailable):
         self.status = status
 
 
+class BrokeOff(StoreUnavailable):
+    """The connection broke while a body was sent: an answer that came before its end may be lost."""
+
+
 class NoBucket(StoreUnavailable):
     """Which says nothing of what may be in it."""
 
@@ -294,7 +298,12 @@ class Bucket:
     async def put_part(self, key: str, upload: str, number: int, body: Body) -> str:
         """The part's ETag."""
         query = [("partNumber", str(number)), ("uploadId", upload)]
-        answer = await self._request("UploadPart", "PUT", key, query=query, body=body)
+        try:
+            answer = await self._request("UploadPart", "PUT", key, query=query, body=body)
+        except BrokeOff:
+            async for _ in self.list_parts(key, upload):  # which says whether the upload is over
+                break
+            raise
         return answer.headers["ETag"].strip('"')
 
     async def copy_part(self, key: str, upload: str, number: int, source: str, start: int, end: int) -> str:
@@ -385,7 +394,9 @@ class Bucket:
                 error, again = found.translated(key, self._settings.bucket), found.passes
             except (aiohttp.ClientError, TimeoutError, OSError) as broken:
                 said = str(broken) or type(broken).__name__
-                error, again = StoreUnavailable(f"the bucket does not answer: {said}"), True
+                sent = body is not None and isinstance(broken, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError)
+                kind = BrokeOff if sent and not isinstance(broken, aiohttp.ClientConnectorError) else StoreUnavailable
+                error, again = kind(f"the bucket does not answer: {said}"), True
             attempt += 1
             if not again or attempt >= self._settings.attempts:
                 raise error
